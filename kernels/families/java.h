@@ -1,0 +1,31 @@
+/*---
+title = "java.util.Random: 48-bit LCG, scrambled seed, a word is next(32)"
+source = "JDK 17, java/util/Random.java"
+algebra = "affine modulo 2^48"
+lane_bits = 64
+word_bits = 32
+seed_bits = 48
+known = [
+    [42, [3124862261, 234785527, 2934422497, 205897768, 1325939940]],
+    [4294967297, [3568162163, 256875736, 2756054639, 154990994, 1961872636]],
+]
+known_at = [[42, 9999, 2873405070]]
+---*/
+
+#include "affine.h"
+
+typedef struct { w64 x; } state;
+
+FN void seed(state *g, wseed z, const u64 *param) { g->x = z ^ 0x5DEECE66Dull; }
+
+/* Without the scramble: the state is the seed. */
+FN void seed_raw(state *g, wseed z, const u64 *param) { g->x = z; }
+
+FN word next(state *g) {
+    g->x = g->x * 0x5DEECE66Dull + 11u;
+    return low(g->x >> 16);
+}
+
+FN jump jump_by(u64 n, const u64 *param) { return affine_power(0x5DEECE66Dull, 11, n); }
+
+FN void leap(state *g, jump j) { g->x = g->x * j.a + j.c; }

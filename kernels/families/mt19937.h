@@ -1,0 +1,85 @@
+/*---
+title = "MT19937, init_genrand"
+source = "M. Matsumoto, T. Nishimura, Mersenne Twister, ACM TOMACS 8(1), 1998; mt19937ar.c, 2002"
+algebra = "linear over GF(2), 19937 bits"
+lane_bits = 32
+word_bits = 32
+seed_bits = 32
+known = [
+    [42, [1608637542, 3421126067, 4083286876, 787846414, 3143890026]],
+    [4294967295, [419326371, 479346978, 3918654476, 2416749639, 3388880820]],
+]
+known_at = [[42, 9999, 1399405940]]
+---*/
+
+#define MT_N 624u
+#define MT_M 397u
+
+/* seeded: how many words the seeding chain has reached. Output p needs words p, p + 1 and p + 397 only, so the chain
+   runs just ahead of the outputs and a short window never pays for all 624. */
+typedef struct { w32 mt[MT_N]; u32 at, seeded; } state;
+
+FN void mt_chain(state *g, u32 upto) {
+    w32 x = g->mt[g->seeded - 1];
+    for (u32 i = g->seeded; i < upto; i++) {
+        x = (x ^ x >> 30) * 1812433253u + i;
+        g->mt[i] = x;
+    }
+    if (g->seeded < upto) g->seeded = upto;
+}
+
+FN void mt_begin(state *g, w32 z) {
+    g->mt[0] = z;
+    g->seeded = 1;
+    g->at = 0;
+}
+
+FN void seed(state *g, wseed z, const u64 *param) {
+#if SEED_BITS > 32
+    mt_begin(g, low(z));
+#else
+    mt_begin(g, z);
+#endif
+}
+
+#if SEED_BITS > 32
+/* init_by_array with the key CPython makes of an integer: one 32-bit word, or two from 2^32 on. The host never lets a
+   block cross a multiple of 2^32, so the first lane's key length is everyone's. */
+FN void seed_by_array(state *g, wseed z, const u64 *param) {
+    u32 words = first_seed(z) >> 32 ? 2 : 1;
+    w32 key[2] = {low(z), high(z)};
+    mt_begin(g, all32(19650218u));
+    mt_chain(g, MT_N);
+    u32 i = 1, j = 0;
+    for (u32 n = 0; n < MT_N; n++) {
+        g->mt[i] = (g->mt[i] ^ (g->mt[i - 1] ^ g->mt[i - 1] >> 30) * 1664525u) + key[j] + j;
+        if (++i == MT_N) {
+            g->mt[0] = g->mt[MT_N - 1];
+            i = 1;
+        }
+        if (++j == words) j = 0;
+    }
+    for (u32 n = 0; n < MT_N - 1; n++) {
+        g->mt[i] = (g->mt[i] ^ (g->mt[i - 1] ^ g->mt[i - 1] >> 30) * 1566083941u) - i;
+        if (++i == MT_N) {
+            g->mt[0] = g->mt[MT_N - 1];
+            i = 1;
+        }
+    }
+    g->mt[0] = all32(0x80000000u);
+}
+#endif
+
+/* The twist, one word at a time. */
+FN word next(state *g) {
+    u32 p = g->at, after = p + 1 == MT_N ? 0 : p + 1, far = p + MT_M < MT_N ? p + MT_M : p + MT_M - MT_N;
+    if (g->seeded < MT_N) mt_chain(g, p + MT_M < MT_N ? p + MT_M + 1 : MT_N);
+    w32 y = (g->mt[p] & 0x80000000u) | (g->mt[after] & 0x7fffffffu);
+    y = g->mt[far] ^ y >> 1 ^ (-(y & 1u) & 0x9908B0DFu);
+    g->mt[p] = y;
+    g->at = after;
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9D2C5680u;
+    y ^= y << 15 & 0xEFC60000u;
+    return y ^ y >> 18;
+}

@@ -1,0 +1,25 @@
+/*---
+title = "xorshift64 of the replaced system: the multiplied word is written back into the state"
+source = "the replaced system; deviates from xorshift64*, which multiplies the output only"
+algebra = "none"
+lane_bits = 64
+word_bits = 64
+seed_bits = 64
+known = [
+    [42, [6255019084209693600, "0xd8840e208e332b2b", "0xdb8049bf07b26a0a", 3582986960528580676, "0xb7dd023c764890c5"]],
+    [4294967297, ["0x84e9495afd4c80bd", 2179137574021307313, "0xcc2430eac90f2b8f", 4301408539909161842, 4126757350655808752]],
+]
+known_at = [[42, 9999, "0xb807dfed31ff0441"]]
+---*/
+
+typedef struct { w64 x; } state;
+
+FN void seed(state *g, wseed z, const u64 *param) { g->x = z; }
+
+FN word next(state *g) {
+    g->x ^= g->x >> 12;
+    g->x ^= g->x << 25;
+    g->x ^= g->x >> 27;
+    g->x *= 0x2545F4914F6CDD1Dull;
+    return g->x;
+}

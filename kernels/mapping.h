@@ -1,0 +1,121 @@
+/* From the words of a generator to a value in [0, M): what the called library does between its generator and its
+   caller. `take` makes one raw value of WORDS words; a mapping turns it into `value` and answers which lanes accept
+   it. A lane that rejects takes the next raw value. Constants that depend on M come from the host in `search`. */
+
+typedef struct {
+    /* the mapping */
+    u64 modulus, magic32, magic64, bits, mask, limit, power_of_two;
+    /* the window and the hypotheses of each seed */
+    u64 draws, need, skip_min, skip_max, offset_min, offset_max, window_start;
+    /* how the outputs are made: jumping along (stride) or once for all hypotheses, into `positions` slots that begin
+       with output `first` */
+    u64 stride, first, positions;
+    u64 param[4];
+} search;
+
+#if WORDS == 2 || WORD_BITS == 64
+typedef w64 raw;
+#else
+typedef w32 raw;
+#endif
+
+FN raw take(state *g) {
+#if WORDS == 2
+    w64 a = wide(next(g)), b = wide(next(g));
+#ifdef LOW_WORD_FIRST
+    return b << 32 | a;
+#else
+    return a << 32 | b;
+#endif
+#else
+    return next(g);
+#endif
+}
+
+/* x mod M by a reciprocal that is at most one too small (2 <= M <= 2^32; magic = floor(2^b / M)). */
+FN w32 reduce32(w32 x, const search *q) {
+    u32 m = (u32)q->modulus;
+#ifdef SCALAR
+    return m ? x % m : x;
+#else
+    w32 r = x - mul_high32(x, (u32)q->magic32) * m;
+    return least(r, r - m);
+#endif
+}
+
+FN w32 reduce64(w64 x, const search *q) {
+#ifdef SCALAR
+    return (u32)(x % q->modulus);
+#else
+    w64 r = x - mul_high64(x, q->magic64) * q->modulus;
+    return low(least64(r, r - q->modulus));
+#endif
+}
+
+#if WORDS == 1
+#if WORD_BITS == 64
+/* x % M */
+FN w32 map_mod(raw x, w32 *value, const search *q) {
+    *value = reduce64(x, q);
+    return all32(~0u);
+}
+#else
+/* x % M */
+FN w32 map_mod(raw x, w32 *value, const search *q) {
+    *value = reduce32(x, q);
+    return all32(~0u);
+}
+
+/* java.util.Random.nextInt(M): next(31); a power of two takes the high bits, else u % M, again while
+   u - r + (M - 1) overflows 31 bits. JDK 17, java/util/Random.java. */
+FN w32 map_java(raw x, w32 *value, const search *q) {
+    w32 u = x >> 1;
+    if (q->power_of_two) {
+        *value = u >> (u32)(31 - q->bits);
+        return all32(~0u);
+    }
+    w32 r = reduce32(u, q);
+    *value = r;
+    return (((u - r + (u32)(q->modulus - 1)) >> 31) & 1u) - 1u;
+}
+
+/* The top bit_length(M) bits, again while >= M: CPython 3.11, Lib/random.py _randbelow_with_getrandbits. */
+FN w32 map_top_bits(raw x, w32 *value, const search *q) {
+    *value = x >> (u32)(32 - q->bits);
+    return above(all32((u32)q->modulus), *value);
+}
+
+/* The low bits under the smallest mask that covers M - 1, again while above M - 1: numpy 2, _legacy_distributions
+   and bounded integers with masked rejection, 32-bit case. */
+FN w32 map_masked(raw x, w32 *value, const search *q) {
+    *value = x & (u32)q->mask;
+    return ~above(*value, all32((u32)(q->modulus - 1)));
+}
+
+/* Low bits for a power of two, else x % M, again while x is above the last full multiple: php 7.1 and later,
+   ext/standard/mt_rand.c rand_range32. */
+FN w32 map_php(raw x, w32 *value, const search *q) {
+    if (q->power_of_two) {
+        *value = x & (u32)(q->modulus - 1);
+        return all32(~0u);
+    }
+    *value = reduce32(x, q);
+    return ~above(x, all32((u32)q->limit));
+}
+#endif
+#else
+#define UNIT53 (1.0 / 9007199254740992.0)
+/* (int)(random() * M), random() = ((a >> 5) 2^26 + (b >> 6)) 2^-53: CPython 3.11, Modules/_randommodule.c. */
+FN w32 map_unit_27_26(raw x, w32 *value, const search *q) {
+    w64 u = (x >> 37) << 26 | (x & 0xffffffffull) >> 6;
+    *value = scaled(u, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (int)(nextDouble() * M), nextDouble() = (next(26) 2^27 + next(27)) 2^-53: JDK 17, java/util/Random.java. */
+FN w32 map_unit_26_27(raw x, w32 *value, const search *q) {
+    w64 u = (x >> 38) << 27 | (x & 0xffffffffull) >> 5;
+    *value = scaled(u, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+#endif

@@ -1,0 +1,161 @@
+/* One kernel text for the host's C compiler, NVRTC and hipRTC.
+
+   A generator is written for lanes: w32 and w64 hold LANES unsigned words, one per seed, and + - * & | ^ ~ << >>
+   work on all of them. On a GPU a lane is a thread (LANES = 1, plain integers); on a CPU the compiler's vector
+   extension makes a lane one element of a vector register. All lanes of a block run the same steps, so control flow
+   may depend on plain integers only, never on a lane.
+
+   The program that builds a source sets, before this file: LANE_BITS (32 or 64, the widest arithmetic of the
+   family), WORD_BITS, SEED_BITS, WORDS; SCALAR for the plain reference build, EMULATE for the GPU text on a host. */
+
+#if defined(__CUDACC_RTC__) || defined(__HIPCC_RTC__) || defined(__CUDACC__) || defined(__HIP__)
+#define GPU 1
+#endif
+
+#if defined(GPU) || defined(EMULATE)
+#define GRID 1
+#endif
+
+#ifdef GPU
+#define FN static __device__ __forceinline__
+#define KERNEL extern "C" __global__ void
+typedef unsigned int u32;
+typedef unsigned long long u64;
+#else
+#define FN static inline __attribute__((always_inline))
+typedef unsigned int u32;
+typedef unsigned long long u64;
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#endif
+
+#if defined(GRID) || defined(SCALAR)
+#define LANES 1
+#elif defined(__AVX512F__) && defined(__AVX512DQ__)
+#define LANES (512 / LANE_BITS)
+#elif defined(__AVX2__)
+#define LANES (256 / LANE_BITS)
+#else
+#define LANES (128 / LANE_BITS)
+#endif
+
+#if LANES == 1
+
+typedef u32 w32;
+typedef u64 w64;
+FN w32 all32(u32 x) { return x; }
+FN w64 all64(u64 x) { return x; }
+FN w32 low(w64 x) { return (u32)x; }
+FN w32 high(w64 x) { return (u32)(x >> 32); }
+FN w64 wide(w32 x) { return x; }
+FN w32 equal(w32 a, w32 b) { return a == b ? ~0u : 0u; }
+FN w32 above(w32 a, w32 b) { return a > b ? ~0u : 0u; }
+FN w64 above64(w64 a, w64 b) { return a > b ? ~0ull : 0ull; }
+FN u32 any(w32 mask) { return mask; }
+FN w32 scaled(w64 x, double factor) { return (u32)((double)x * factor); }
+FN w32 ramp32(void) { return 0; }
+FN w64 ramp64(void) { return 0; }
+#define LANE(x, i) (x)
+
+#else
+
+typedef u32 w32 __attribute__((vector_size(4 * LANES)));
+typedef u64 w64 __attribute__((vector_size(8 * LANES)));
+typedef long long i64_lanes __attribute__((vector_size(8 * LANES)));
+typedef double f64_lanes __attribute__((vector_size(8 * LANES)));
+FN w32 all32(u32 x) { return (w32){} + x; }
+FN w64 all64(u64 x) { return (w64){} + x; }
+FN w32 low(w64 x) { return __builtin_convertvector(x, w32); }
+FN w32 high(w64 x) { return __builtin_convertvector(x >> 32, w32); }
+FN w64 wide(w32 x) { return __builtin_convertvector(x, w64); }
+FN w32 equal(w32 a, w32 b) { return (w32)(a == b); }
+FN w32 above(w32 a, w32 b) { return (w32)(a > b); }
+FN w64 above64(w64 a, w64 b) { return (w64)(a > b); }
+/* x < 2^53, so the conversion is exact and only the product rounds, as in the languages that scale a double. */
+FN w32 scaled(w64 x, double factor) {
+    f64_lanes product = __builtin_convertvector((i64_lanes)x, f64_lanes) * factor;
+    return low((w64)__builtin_convertvector(product, i64_lanes));
+}
+static const u32 ramp[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+FN w32 ramp32(void) { return *(const w32 *)ramp; }
+FN w64 ramp64(void) { return wide(ramp32()); }
+#define LANE(x, i) ((x)[i])
+
+/* A branch on "some lane": one instruction where the compiler offers it. */
+FN u32 any(w32 mask) {
+#if defined(__AVX512F__) && LANES == 16
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
+#elif defined(__AVX2__) && LANES == 8
+    return (u32)_mm256_movemask_epi8((__m256i)mask);
+#else
+    u32 bits = 0;
+    for (u32 i = 0; i < LANES; i++) bits |= mask[i];
+    return bits;
+#endif
+}
+
+#endif
+
+FN w32 pick(w32 mask, w32 yes, w32 no) { return (yes & mask) | (no & ~mask); }
+FN w64 pick64(w64 mask, w64 yes, w64 no) { return (yes & mask) | (no & ~mask); }
+FN w32 least(w32 a, w32 b) { return pick(above(a, b), b, a); }
+FN w64 least64(w64 a, w64 b) { return pick64(above64(a, b), b, a); }
+#define ROTL32(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
+#define ROTL64(x, n) (((x) << (n)) | ((x) >> (64 - (n))))
+
+/* The low halves of two words multiplied to 64 bits. */
+FN w64 mul_low(w64 a, w64 b) {
+#if LANES == 8 && defined(__AVX512F__)
+    return (w64)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif LANES == 4 && defined(__AVX2__)
+    return (w64)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#else
+    return (a & 0xffffffffull) * (b & 0xffffffffull);
+#endif
+}
+
+/* floor(x * y / 2^32) */
+FN w32 mul_high32(w32 x, u32 y) {
+#if LANES == 1
+    return (u32)(((u64)x * y) >> 32);
+#elif LANES == 16 && defined(__AVX512F__)
+    __m512i even = _mm512_mul_epu32((__m512i)x, _mm512_set1_epi32((int)y));
+    __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)x, 32), _mm512_set1_epi32((int)y));
+    return (w32)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+#elif LANES == 8 && defined(__AVX2__)
+    __m256i even = _mm256_mul_epu32((__m256i)x, _mm256_set1_epi32((int)y));
+    __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)x, 32), _mm256_set1_epi32((int)y));
+    return (w32)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+#else
+    return high(wide(x) * y);
+#endif
+}
+
+/* floor(x * y / 2^64), from four products of halves. */
+FN w64 mul_high64(w64 x, u64 y) {
+#ifdef GPU
+    return __umul64hi(x, y);
+#else
+    w64 y_low = all64(y & 0xffffffffull), y_high = all64(y >> 32), x_high = x >> 32;
+    w64 middle = mul_low(x_high, y_low) + (mul_low(x, y_low) >> 32);
+    w64 other = mul_low(x, y_high) + (middle & 0xffffffffull);
+    return mul_low(x_high, y_high) + (middle >> 32) + (other >> 32);
+#endif
+}
+
+#if WORD_BITS == 64
+typedef w64 word;
+#else
+typedef w32 word;
+#endif
+
+#if SEED_BITS > 32
+typedef w64 wseed;
+FN wseed seeds_from(u64 start) { return all64(start) + ramp64(); }
+FN u64 first_seed(wseed z) { return LANE(z, 0); }
+#else
+typedef w32 wseed;
+FN wseed seeds_from(u64 start) { return all32((u32)start) + ramp32(); }
+FN u64 first_seed(wseed z) { return LANE(z, 0); }
+#endif

@@ -1,0 +1,298 @@
+/* The forward sieve, constant skip. A seed is held against the window under every (skip s, offset o):
+
+       draw i  =  output  o + s + i (s + 1),      i = 0 .. draws - 1, outputs counted from 0
+
+   A hypothesis ends as soon as no lane can still reach `need`. A seed's best hypothesis is the one with most matches;
+   ties go to the smallest skip, then offset, because later ones must be strictly better. */
+
+typedef struct { u64 seed; u32 skip, offset, window_start, matches; } hit;
+
+#ifdef GRID
+#define SLOT(i) buffer[(u64)(i) * slots + slot]
+#define BUFFER u32 *buffer, u64 slots, u64 slot
+#define PASS_BUFFER buffer, slots, slot
+#else
+#define SLOT(i) ((w32 *)buffer)[i]
+#define BUFFER u32 *buffer
+#define PASS_BUFFER buffer
+#endif
+
+#ifndef HAS_JUMP
+typedef struct { u64 a, c; } jump;
+#elif !defined(REJECTS)
+#define JUMPS 1
+#endif
+
+/* ------------------------------------------------------------------ outputs made once, in order, for all hypotheses */
+
+typedef struct {
+    state g;
+    u32 have;
+#if defined(REJECTS) && LANES > 1
+    u32 apart, count[LANES];
+#endif
+} stream;
+
+FN void begin(stream *t, wseed z, const u64 *param) {
+    SEEDING(&t->g, z, param);
+    t->have = 0;
+#if defined(REJECTS) && LANES > 1
+    t->apart = 0;
+#endif
+}
+
+/* A state that is rejected this often in a row never gives an output (chance: at most 2^-4096 for an honest one). */
+#define HOPELESS 4096
+
+/* Make outputs until slot `upto` holds one. Lanes that have rejected differently get apart, each with its own count;
+   a slot is ready when every lane has filled it. */
+FN void fill(stream *t, u32 upto, const search *q, BUFFER) {
+#ifdef REJECTS
+    u32 in_vain = 0;
+#endif
+    while (t->have <= upto) {
+        w32 value;
+#ifndef REJECTS
+        MAPPING(take(&t->g), &value, q);
+        SLOT(t->have) = value;
+        t->have++;
+#else
+        w32 accepted = MAPPING(take(&t->g), &value, q);
+        if (in_vain++ > HOPELESS) {
+            value = all32(~0u);
+            accepted = all32(~0u);
+        }
+#if LANES == 1
+        SLOT(t->have) = value;
+        if (accepted) {
+            t->have++;
+            in_vain = 0;
+        }
+#else
+        if (!t->apart && !any(~accepted)) {
+            SLOT(t->have) = value;
+            t->have++;
+            in_vain = 0;
+            continue;
+        }
+        if (!t->apart) {
+            t->apart = 1;
+            for (u32 i = 0; i < LANES; i++) t->count[i] = t->have;
+        }
+        u32 least_count = ~0u;
+        for (u32 i = 0; i < LANES; i++) {
+            u32 at = t->count[i];
+            if (at < q->positions) {
+                buffer[at * LANES + i] = value[i];
+                at += accepted[i] & 1;
+                t->count[i] = at;
+            }
+            least_count = at < least_count ? at : least_count;
+        }
+        if (least_count > t->have) in_vain = 0;
+        t->have = least_count;
+#endif
+#endif
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------- one block of seeds */
+
+typedef struct { w32 matches, skip, offset; } best;
+
+FN void judge(best *b, w32 matches, u32 skip, u32 offset) {
+    w32 better = above(matches, b->matches);
+    if (!any(better)) return;
+    b->matches = pick(better, matches, b->matches);
+    b->skip = pick(better, all32(skip), b->skip);
+    b->offset = pick(better, all32(offset), b->offset);
+}
+
+/* True when, after i draws, no lane can still reach need with those that are left. */
+FN u32 hopeless(w32 matches, u32 i, u32 draws, u32 need) {
+    u32 left = draws - i;
+    return left < need && !any(above(matches, all32(need - left - 1)));
+}
+
+#ifdef JUMPS
+/* Each hypothesis runs along its own outputs: jump to the first, then over s outputs between draws. jumps: first those
+   over s = skip_min .. skip_max outputs, then those to o + s = first, first + 1, ... */
+FN void sieve_stride(best *b, const state *g0, const search *q, const u32 *draws, const jump *jumps) {
+    u32 k = (u32)q->draws, need = (u32)q->need;
+    const jump *to = jumps + (q->skip_max - q->skip_min + 1);
+    for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
+        for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
+            state g = *g0;
+            jump over = jumps[s - q->skip_min];
+            leap(&g, to[o + s - q->first]);
+            w32 matches = all32(0), value;
+            u32 i = 0;
+            for (;;) {
+                MAPPING(take(&g), &value, q);
+                matches -= equal(value, all32(draws[i]));
+                i++;
+                if (i == k || hopeless(matches, i, k, need)) break;
+                if (s) leap(&g, over);
+            }
+            if (i == k) judge(b, matches, s, o);
+        }
+}
+#endif
+
+FN void sieve_stream(best *b, stream *t, const search *q, const u32 *draws, BUFFER) {
+    u32 k = (u32)q->draws, need = (u32)q->need;
+    for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
+        for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
+            u32 p = o + s - (u32)q->first, i = 0;
+            w32 matches = all32(0);
+            for (;;) {
+                if (p >= t->have) fill(t, p, q, PASS_BUFFER);
+                matches -= equal(SLOT(p), all32(draws[i]));
+                i++;
+                if (i == k || hopeless(matches, i, k, need)) break;
+                p += s + 1;
+            }
+            if (i == k) judge(b, matches, s, o);
+        }
+}
+
+FN best sieve_block(wseed z, const search *q, const u32 *draws, const jump *jumps, BUFFER) {
+    best b = {all32((u32)q->need - 1), all32(0), all32(0)};
+    stream t;
+    begin(&t, z, q->param);
+#ifdef JUMPS
+    if (q->stride) {
+        sieve_stride(&b, &t.g, q, draws, jumps);
+        return b;
+    }
+    leap(&t.g, jumps[q->skip_max - q->skip_min + 1]);
+#endif
+    sieve_stream(&b, &t, q, draws, PASS_BUFFER);
+    return b;
+}
+
+/* Outputs `first` .. `first` + count - 1 of a block of seeds, left in the slots from the returned one on. */
+FN u32 outputs_block(wseed z, const search *q, const jump *jumps, u64 first, u64 count, BUFFER) {
+    stream t;
+    begin(&t, z, q->param);
+#ifdef JUMPS
+    leap(&t.g, jumps[0]);
+    first = 0;
+#endif
+    fill(&t, (u32)(first + count - 1), q, PASS_BUFFER);
+    return (u32)first;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- entries */
+
+#ifdef GRID
+
+#ifdef EMULATE
+/* The grid of a GPU as two loops, so that this text is tested where there is none. */
+#define KERNEL static void
+static struct { u32 x; } blockIdx, blockDim, threadIdx, gridDim;
+static u64 atomicAdd(u64 *at, u64 n) { u64 old = *at; *at += n; return old; }
+#endif
+
+/* Seeds start .. start + count - 1, a thread every gridDim.x * blockDim.x. `found` counts every survivor; those past
+   `capacity` are not written, and the host sees that by the count. */
+KERNEL sieve_grid(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
+                  u64 *found, u32 *buffer) {
+    u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
+    for (u64 n = slot; n < count; n += slots) {
+        best b = sieve_block((wseed)(start + n), q, draws, jumps, PASS_BUFFER);
+        if (b.matches < q->need) continue;
+        u64 at = atomicAdd(found, 1);
+        if (at < capacity) {
+            hit h = {start + n, b.skip, b.offset, (u32)q->window_start, b.matches};
+            hits[at] = h;
+        }
+    }
+}
+
+/* out[i * count + j] = output first + j of seeds[i] */
+KERNEL outputs_grid(const search *q, const jump *jumps, const u64 *seeds, u64 n, u64 first, u64 count, u32 *out,
+                    u32 *buffer) {
+    u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
+    for (u64 i = slot; i < n; i += slots) {
+        u32 from = outputs_block((wseed)seeds[i], q, jumps, first, count, PASS_BUFFER);
+        for (u64 j = 0; j < count; j++) out[i * count + j] = SLOT(from + j);
+    }
+}
+
+#ifdef EMULATE
+void sieve_emulated(u32 blocks, u32 threads, const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count,
+                    hit *hits, u64 capacity, u64 *found, u32 *buffer) {
+    gridDim.x = blocks;
+    blockDim.x = threads;
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
+        for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++)
+            sieve_grid(q, draws, jumps, start, count, hits, capacity, found, buffer);
+}
+
+void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jumps, const u64 *seeds, u64 n, u64 first,
+                      u64 count, u32 *out, u32 *buffer) {
+    gridDim.x = blocks;
+    blockDim.x = threads;
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
+        for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++)
+            outputs_grid(q, jumps, seeds, n, first, count, out, buffer);
+}
+#endif
+
+#else
+
+u32 lanes(void) { return LANES; }
+
+void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
+           u64 *found, u32 *buffer) {
+    const search local = *q;
+    for (u64 n = 0; n < count; n += LANES) {
+        best b = sieve_block(seeds_from(start + n), &local, draws, jumps, buffer);
+        if (!any(above(b.matches, all32((u32)local.need - 1)))) continue;
+        for (u32 i = 0; i < LANES && n + i < count; i++) {
+            if (LANE(b.matches, i) < local.need) continue;
+            if (*found < capacity) {
+                hit h = {start + n + i, LANE(b.skip, i), LANE(b.offset, i), (u32)local.window_start, LANE(b.matches, i)};
+                hits[*found] = h;
+            }
+            ++*found;
+        }
+    }
+}
+
+/* out[i * count + j] = output first + j of seeds[i]. A block holds seeds that lie anywhere, so they are gathered, and
+   those of another half of the seed space than the block's first get a block of their own (see SEEDING of mt19937). */
+void outputs(const search *q, const jump *jumps, const u64 *seeds, u64 n, u64 first, u64 count, u32 *out, u32 *buffer) {
+    for (u64 at = 0; at < n;) {
+        u32 used = 0;
+        wseed z = seeds_from(seeds[at]);
+        while (used < LANES && at + used < n && seeds[at + used] >> 32 == seeds[at] >> 32) {
+#if LANES > 1
+            z[used] = seeds[at + used];
+#endif
+            used++;
+        }
+        u32 from = outputs_block(z, q, jumps, first, count, buffer);
+        for (u32 i = 0; i < used; i++)
+            for (u64 j = 0; j < count; j++) out[(at + i) * count + j] = buffer[(from + j) * LANES + i];
+        at += used;
+    }
+}
+
+/* Steps over n outputs, for n = from .. from + count - 1. */
+void jump_table(const u64 *param, u64 from, u64 count, jump *out) {
+#ifdef JUMPS
+    for (u64 i = 0; i < count; i++) out[i] = jump_by((from + i) * WORDS, param);
+#endif
+}
+
+u32 has_jump(void) {
+#ifdef JUMPS
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+#endif

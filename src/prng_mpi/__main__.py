@@ -1,0 +1,33 @@
+"""python -m prng_mpi: what there is. Families, recipes, devices of this host, steps."""
+
+from __future__ import annotations
+
+import sys
+
+from prng_mpi import devices, kernels
+from prng_mpi.recipes import recipes
+
+STEPS = {"sieve": "hold every seed of a range against a window of draws"}
+
+
+def main() -> None:
+    """Print the lists; with a word, only the lines that contain it."""
+    wanted = [word.lower() for word in sys.argv[1:] if not word.startswith("-")]
+
+    def show(title: str, rows: list[tuple[str, str]]) -> None:
+        kept = [row for row in rows if all(word in " ".join(row).lower() for word in wanted)]
+        if kept:
+            width = max(len(row[0]) for row in kept)
+            print(f"{title}\n" + "".join(f"  {name:<{width}}  {text}\n" for name, text in kept))
+
+    show("steps (python -m prng_mpi.STEP --help)", list(STEPS.items()))
+    show("recipes (--recipe)", [(r.name, f"{r.title}  [verified: {r.verified}]") for r in recipes().values()])
+    show("families (kernels/families)", [(f.name, f"{f.title}; {f.algebra}") for f in kernels.families().values()])
+    kind, why = devices.choose("auto")
+    show(
+        "devices (--device)", [(k, f"auto means this one here ({why})" if k == kind else "") for k in devices.KINDS[1:]]
+    )
+
+
+if __name__ == "__main__":
+    main()

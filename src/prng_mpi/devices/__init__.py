@@ -1,0 +1,45 @@
+"""Floor 1: devices. They alone own cupy and the C compiler; `open_device` is the one door."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from prng_mpi.devices.base import Device
+from prng_mpi.errors import DeviceError
+from prng_mpi.recipes import Recipe
+
+KINDS = ("auto", "cuda", "rocm", "cpu", "emulated")
+
+__all__ = ["KINDS", "Device", "choose", "open_device"]
+
+
+def choose(kind: str, exists: Callable[[str], bool] = lambda path: Path(path).exists()) -> tuple[str, str]:
+    """(kind, why): what `auto` stands for on this host, found without touching a GPU runtime."""
+    if kind != "auto":
+        return kind, f"--device {kind}"
+    found = [(k, path) for k, path in (("cuda", "/dev/nvidiactl"), ("rocm", "/dev/kfd")) if exists(path)]
+    if not found:
+        return "cpu", "auto: no /dev/nvidiactl and no /dev/kfd on this host"
+    gpu, path = found[0]
+    if importlib.util.find_spec("cupy") is None:
+        return "cpu", f"auto: {path} is there but cupy is not installed (pip install 'prng_mpi[{gpu}]' to use the GPU)"
+    return gpu, f"auto: {path}"
+
+
+def open_device(kind: str, recipe: Recipe, local_rank: int) -> Device:
+    """Open a device of that kind for a recipe, GPU number `local_rank` of the host, and hold it against known answers.
+
+    Raises DeviceError if it can't be opened or computes wrongly; there is no fallback to another kind."""
+    if kind in ("cpu", "emulated"):
+        from prng_mpi.devices.cpu import CpuDevice
+
+        device: Device = CpuDevice(recipe, kind)
+    else:
+        from prng_mpi.devices.gpu import GpuDevice
+
+        device = GpuDevice(recipe, kind, local_rank)
+    if device.check() == 0:
+        raise DeviceError(f"recipe {recipe.name} has no known answers, so {device.name} can't prove itself")
+    return device

@@ -1,0 +1,119 @@
+"""What every device does, whatever computes: sieve a range in bounded slices, give outputs, prove itself."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from prng_mpi import kernels
+from prng_mpi.errors import DeviceError
+from prng_mpi.recipes import Recipe
+from prng_mpi.records import HIT
+from prng_mpi.search import Search
+
+# No slice crosses a multiple of this: seedings may depend on the high half of the seed (CPython's integer keys).
+BOUNDARY = 2**32
+
+Hits = npt.NDArray[np.void]
+Outputs = npt.NDArray[np.uint32]
+JUMP = np.dtype([("a", "<u8"), ("c", "<u8")])
+
+
+class Device(ABC):
+    """One device, opened, with the program of one recipe.
+
+    slice_seconds: how long one launch should take; a stop request is seen between slices."""
+
+    kind: str
+    name: str
+    slice_seconds = 0.25
+    first_slice = 4096
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._rate = 0.0
+
+    @abstractmethod
+    def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
+        """All of one slice: (survivors found, the first `capacity` of them in any order)."""
+
+    @abstractmethod
+    def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
+        """See `outputs`."""
+
+    def close(self) -> None:
+        """Give back what the device holds."""
+        return None
+
+    def outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
+        """Outputs first .. first + count - 1 of each seed, in [0, M): '<u4', shape (n, count)."""
+        return self._outputs(search, np.ascontiguousarray(seeds, np.uint64), first, count)
+
+    def sieve(self, search: Search, start: int, stop: int, stopped: Callable[[], bool] = lambda: False) -> Hits | None:
+        """Every survivor in [start, stop), sorted by seed: HIT (n,). None if `stopped()` said so before the end.
+
+        Raises DeviceError if the device fails; a failed launch is never counted as searched."""
+        parts = [np.zeros(0, HIT)]
+        at, capacity = start, 1024
+        while at < stop:
+            if stopped():
+                return None
+            size = max(self.first_slice, int(self._rate * self.slice_seconds))
+            size = min(size, stop - at, BOUNDARY - at % BOUNDARY)
+            began = time.perf_counter()
+            found, hits = self._sieve(search, at, size, capacity)
+            if found > capacity:
+                # The counter counts past the end of the list, so an overflow is seen, and the slice done once more.
+                capacity = found
+                found, hits = self._sieve(search, at, size, capacity)
+            seconds = max(time.perf_counter() - began, 1e-6)
+            # Launches grow at most fourfold, so that one wrong clock reading can't make one of minutes.
+            self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
+            parts.append(np.sort(hits, order="seed"))
+            at += size
+        return np.concatenate(parts)
+
+    def check(self) -> int:
+        """Hold the device against the recipe's known answers; how many outputs agreed.
+
+        Outputs must be those of the real runtime, and a sieve over a few seeds around a known one must find exactly
+        that seed. Raises DeviceError naming the first disagreement."""
+        agreed = 0
+        for seed, modulus, first, expected in known_answers(self.recipe):
+            window = np.array(expected, np.uint32)
+            search = Search(self.recipe, modulus, window, 0, len(window), (0, 0), (first, first))
+            got = self.outputs(search, np.array([seed], np.uint64), first, len(window))[0]
+            if (got != window).any():
+                at = int(np.argmax(got != window))
+                raise DeviceError(
+                    f"{self.name} computes recipe {self.recipe.name} wrongly: seed {seed}, modulus {modulus}, output "
+                    f"{first + at} is {got[at]}, known answer {window[at]}; it is not used"
+                )
+            agreed += len(window)
+            low, high = max(0, seed - 21), min(self.recipe.seed_limit(search.params), seed + 22)
+            hits = self.sieve(search, low, high)
+            found = [] if hits is None else [int(h["seed"]) for h in hits if h["matches"] == len(window)]
+            if seed not in found or (len(window) >= 4 and len(found) > 2):
+                raise DeviceError(
+                    f"{self.name} sieves recipe {self.recipe.name} wrongly: among seeds {low} to {high - 1} it finds "
+                    f"{found}, not {seed}; it is not used"
+                )
+        self._rate = 0.0
+        return agreed
+
+
+def known_answers(recipe: Recipe) -> list[tuple[int, int, int, tuple[int, ...]]]:
+    """(seed, modulus, first output's index, outputs): the recipe's own, or for `.mod` recipes the family's words."""
+    if recipe.known:
+        return [(seed, modulus, 0, outputs) for seed, modulus, outputs in recipe.known]
+    family = kernels.family(recipe.family)
+    answers = []
+    # 2^32 shows a word's low half; the largest prime below it mixes in the high half; 1000 is what people use.
+    for modulus in (2**32, 4294967291, 1000):
+        answers += [(seed, modulus, 0, tuple(w % modulus for w in words)) for seed, words in family.known]
+        answers += [(seed, modulus, at, (word % modulus,)) for seed, at, word in family.known_at]
+    return answers

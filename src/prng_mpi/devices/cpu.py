@@ -1,0 +1,186 @@
+"""The CPU device: the kernel text through the host's C compiler, seeds in vector registers. It is the reference.
+
+Three builds of one text: `cpu` (vector lanes), `reference` (plain integers, for checking), `emulated` (the GPU's text,
+its grid as loops, so that it is tested where no GPU is)."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from prng_mpi import spawn
+from prng_mpi.devices.base import JUMP, Device, Hits, Outputs
+from prng_mpi.errors import DeviceError
+from prng_mpi.recipes import Recipe
+from prng_mpi.records import HIT
+from prng_mpi.search import Search
+
+_BUILDS: dict[str, list[str]] = {
+    "cpu": ["-O3"],
+    "reference": ["-O2", "-DSCALAR"],
+    "emulated": ["-O2", "-DEMULATE"],
+}
+_FLAGS = ["-march=native", "-mprefer-vector-width=512", "-std=gnu11", "-ffp-contract=off", "-fno-strict-aliasing", "-w"]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: $XDG_CACHE_HOME/prng_mpi, or a folder of this user in the temporary directory."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for place in (base / "prng_mpi", Path(tempfile.gettempdir()) / f"prng_mpi-{os.getuid()}"):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        # Code is loaded from here, so nobody else may write to it.
+        if os.access(place, os.W_OK) and place.stat().st_uid == os.getuid():
+            return place
+    raise DeviceError("no writable folder for compiled kernels: set XDG_CACHE_HOME to one")
+
+
+def _processor() -> str:
+    """The processor's name, or its architecture."""
+    return _cpuinfo("model name") or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(key):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return ""
+
+
+def build(text: str, kind: str) -> Path:
+    """The shared library of a kernel text, compiled at first use. Raises DeviceError with the compiler's words.
+
+    The cache key holds everything that decides the code: text, flags, compiler and the processor's features, so hosts
+    with a shared home directory never load each other's code. Several ranks may build at once: each renames its own."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        raise DeviceError("no C compiler (cc) on this host: install gcc or clang, or set CC")
+    real = Path(compiler).resolve()
+    stat = real.stat()
+    flags = [*_FLAGS, *_BUILDS[kind]]
+    features = _cpuinfo("flags") or platform.machine()
+    key = hashlib.sha256(repr((text, flags, str(real), stat.st_size, stat.st_mtime_ns, features)).encode()).hexdigest()
+    library = cache_folder() / f"{kind}-{key[:24]}.so"
+    if library.exists():
+        return library
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+        path = Path(folder) / "kernel.c"
+        path.write_text(text)
+        target = path.with_suffix(".so")
+        done = spawn.run([compiler, *flags, "-shared", "-fPIC", "-o", str(target), str(path)])
+        if done.status:
+            raise DeviceError(
+                f"{compiler} can't compile the kernel ({kind}), status {done.status}: {done.output.strip()}"
+            )
+        target.rename(library)
+    return library
+
+
+def _pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+class CpuDevice(Device):
+    """kind: a key of the three builds above."""
+
+    grid: ClassVar[tuple[int, int]] = (3, 5)
+
+    def __init__(self, recipe: Recipe, kind: str = "cpu") -> None:
+        super().__init__(recipe)
+        self.kind = kind
+        self._library = ctypes.CDLL(str(build(recipe.source, kind)))
+        # The GPU text has no jump table maker; the reference build of the same source makes it.
+        self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(recipe.source, "reference")))
+        self.lanes = 1 if kind == "emulated" else int(self._library.lanes())
+        self.name = f"{_processor()}, {self.lanes} lanes" if kind == "cpu" else f"{_processor()}, {kind}"
+        self._buffer = np.zeros(0, np.uint32)
+        self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
+
+    def jump_table(self, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
+        """Jumps over n outputs for n in each [low, high), one after the other: JUMP (n,)."""
+        return jump_table(self._scalar, search, ranges)
+
+    def _prepared(self, search: Search) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]]:
+        # A chunk is many slices of one search, and a search many chunks: make its arrays once.
+        if self._last is None or self._last[0] is not search:
+            draws = np.ascontiguousarray(search.draws, np.uint32)
+            jumps = self.jump_table(search, sieve_jumps(search))
+            self._last = (search, search.record(), draws, jumps)
+        return self._last[1:]
+
+    def _slots(self, positions: int) -> ctypes.c_void_p:
+        threads = self.grid[0] * self.grid[1] if self.kind == "emulated" else self.lanes
+        words = positions * threads + 16
+        if len(self._buffer) < words:
+            self._buffer = np.zeros(words, np.uint32)
+        # Vector stores want 64-byte alignment.
+        address = (self._buffer.ctypes.data + 63) & ~63
+        return ctypes.c_void_p(address)
+
+    def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
+        record, draws, jumps = self._prepared(search)
+        hits, found = np.zeros(capacity, HIT), np.zeros(1, np.uint64)
+        buffer = self._slots(int(record["positions"][0]))
+        arguments = (
+            *(_pointer(record), _pointer(draws), _pointer(jumps), ctypes.c_uint64(start), ctypes.c_uint64(count)),
+            *(_pointer(hits), ctypes.c_uint64(capacity), _pointer(found), buffer),
+        )
+        if self.kind == "emulated":
+            self._library.sieve_emulated(*self.grid, *arguments)
+        else:
+            self._library.sieve(*arguments)
+        return int(found[0]), hits[: min(int(found[0]), capacity)]
+
+    def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
+        record, jumps = outputs_record(search, first, count), self.jump_table(search, [(first, first + 1)])
+        out = np.zeros((len(seeds), count), np.uint32)
+        arguments = (
+            *(_pointer(record), _pointer(jumps), _pointer(seeds), ctypes.c_uint64(len(seeds)), ctypes.c_uint64(first)),
+            *(ctypes.c_uint64(count), _pointer(out), self._slots(int(record["positions"][0]))),
+        )
+        if self.kind == "emulated":
+            self._library.outputs_emulated(*self.grid, *arguments)
+        else:
+            self._library.outputs(*arguments)
+        return out
+
+
+def sieve_jumps(search: Search) -> list[tuple[int, int]]:
+    """Which jumps `sieve_block` of kernels/sieve.h wants: over each skip, then to each first output."""
+    last = search.skips[1] + search.offsets[1] if search.stride else search.first
+    return [(search.skips[0], search.skips[1] + 1), (search.first, last + 1)]
+
+
+def outputs_record(search: Search, first: int, count: int) -> npt.NDArray[np.void]:
+    """The kernel's `search` for `outputs`: room for all it makes, from output 0 where the family can't jump."""
+    record = search.record()
+    record["positions"] = count if search.jumps else first + count
+    return record
+
+
+def jump_table(library: ctypes.CDLL, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
+    """Jumps over n outputs for n in each [low, high), one after the other: JUMP (n,); empty where the family can't."""
+    if not search.jumps:
+        return np.zeros(1, JUMP)
+    record = search.record()
+    param = np.ascontiguousarray(record["param"][0])
+    tables = []
+    for low, high in ranges:
+        table = np.zeros(high - low, JUMP)
+        library.jump_table(_pointer(param), ctypes.c_uint64(low), ctypes.c_uint64(high - low), _pointer(table))
+        tables.append(table)
+    return np.concatenate(tables)

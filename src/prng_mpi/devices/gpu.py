@@ -1,0 +1,146 @@
+"""CUDA and ROCm devices through CuPy. Alone owns cupy, and imports it only after the environment is set."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from prng_mpi.devices.base import Device, Hits, Outputs
+from prng_mpi.devices.cpu import CpuDevice, outputs_record, sieve_jumps
+from prng_mpi.errors import DeviceError
+from prng_mpi.profiles import profile
+from prng_mpi.recipes import Recipe
+from prng_mpi.records import HIT
+from prng_mpi.search import Search
+
+# Multiples of 32 and of 64: no kernel depends on the width of a warp or wavefront.
+BLOCK = 128
+MEMORY_SHARE = 0.8
+# Share of the allowed memory that the kept outputs of all threads may take together.
+BUFFER_SHARE = 0.5
+
+
+def bind(kind: str, local_rank: int) -> None:
+    """Show this process one GPU only and set the vendor's environment. Must come before the GPU library's import.
+
+    ROCR_VISIBLE_DEVICES is the one ROCm obeys before it touches every GPU of the host."""
+    for key, value in profile(kind).environment.items():
+        os.environ.setdefault(key, value)
+    visible = "CUDA_VISIBLE_DEVICES" if kind == "cuda" else "ROCR_VISIBLE_DEVICES"
+    given = [part for part in os.environ.get(visible, "").split(",") if part]
+    if given and local_rank >= len(given):
+        raise DeviceError(
+            f"local rank {local_rank} has no GPU: {visible} names {len(given)}; start as many ranks as GPUs on each host"
+        )
+    os.environ[visible] = given[local_rank] if given else str(local_rank)
+
+
+class GpuDevice(Device):
+    """One GPU, one rank. Launches stay far under the 2 s after which a display's watchdog, or a user, loses patience."""
+
+    slice_seconds = 0.5
+    first_slice = 1 << 16
+
+    def __init__(self, recipe: Recipe, kind: str, local_rank: int) -> None:
+        super().__init__(recipe)
+        self.kind = kind
+        # The host's build makes the jump table; it also proves the compiler before the GPU is touched.
+        self._host = CpuDevice(recipe, "reference")
+        bind(kind, local_rank)
+        try:
+            import cupy
+        except ImportError as e:
+            raise DeviceError(f"--device {kind} needs cupy ({e}): pip install 'prng_mpi[{kind}]'") from e
+        self._cupy: Any = cupy
+        try:
+            if not cupy.cuda.is_available():
+                raise DeviceError(f"no {kind} GPU answers as number {local_rank} of this host; --device cpu needs none")
+            hip = bool(cupy.cuda.runtime.is_hip)
+            if hip != (kind == "rocm"):
+                raise DeviceError(f"--device {kind}, but the installed cupy is for {'rocm' if hip else 'cuda'}")
+            properties = cupy.cuda.runtime.getDeviceProperties(0)
+            self.name = properties["name"].decode()
+            self._processors = int(properties["multiProcessorCount"])
+            limit = int(properties["totalGlobalMem"] * MEMORY_SHARE)
+            cupy.get_default_memory_pool().set_limit(size=limit)
+            self._buffer_limit = int(limit * BUFFER_SHARE)
+            options = ("--std=c++17",) if kind == "cuda" else ("-std=c++17",)
+            module = cupy.RawModule(code=recipe.source, options=options)
+            self._sieve_kernel = module.get_function("sieve_grid")
+            self._outputs_kernel = module.get_function("outputs_grid")
+        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.compiler.CompileException) as e:
+            raise DeviceError(f"GPU {local_rank} of this host can't be used: {e}") from e
+        self._last: tuple[Search, Any, Any, Any, int, Any] | None = None
+
+    def close(self) -> None:
+        self._last = None
+        self._cupy.get_default_memory_pool().free_all_blocks()
+
+    def _blocks(self, positions: int, wanted: int) -> int:
+        """Blocks of a launch: enough to fill the GPU, never more than the buffer's memory or the work allows."""
+        most = self._processors * (2048 // BLOCK)
+        fits = self._buffer_limit // (positions * 4 * BLOCK)
+        if fits < 1:
+            raise DeviceError(
+                f"{self.name} has no room for {positions} outputs a thread: narrow the skips or the window"
+            )
+        return max(1, min(most, fits, -(-wanted // BLOCK)))
+
+    def _upload(self, array: npt.NDArray[Any]) -> Any:
+        # cupy has no record types; the kernel reads the bytes.
+        return self._cupy.asarray(np.ascontiguousarray(array).view(np.uint8).reshape(-1))
+
+    def _prepared(self, search: Search) -> tuple[Any, Any, Any, int, Any]:
+        if self._last is None or self._last[0] is not search:
+            self._last = None
+            record = search.record()
+            positions = int(record["positions"][0])
+            blocks = self._blocks(positions, 1 << 62)
+            jumps = self._host.jump_table(search, sieve_jumps(search))
+            buffer = self._cupy.empty(positions * blocks * BLOCK, np.uint32)
+            draws = self._cupy.asarray(np.ascontiguousarray(search.draws, np.uint32))
+            self._last = (search, self._upload(record), draws, self._upload(jumps), blocks, buffer)
+        return self._last[1:]
+
+    def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
+        cupy = self._cupy
+        try:
+            record, draws, jumps, blocks, buffer = self._prepared(search)
+            hits = cupy.empty(capacity * HIT.itemsize, np.uint8)
+            found = cupy.zeros(1, np.uint64)
+            arguments = (
+                record,
+                draws,
+                jumps,
+                np.uint64(start),
+                np.uint64(count),
+                hits,
+                np.uint64(capacity),
+                found,
+                buffer,
+            )
+            self._sieve_kernel((blocks,), (BLOCK,), arguments)
+            total = int(found.get()[0])
+            return total, hits.get().view(HIT)[: min(total, capacity)]
+        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.memory.OutOfMemoryError) as e:
+            raise DeviceError(f"{self.name}: the launch over seeds {start} to {start + count - 1} failed: {e}") from e
+
+    def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
+        cupy = self._cupy
+        try:
+            record = outputs_record(search, first, count)
+            jumps = self._upload(self._host.jump_table(search, [(first, first + 1)]))
+            positions = int(record["positions"][0])
+            blocks = self._blocks(positions, len(seeds))
+            buffer = cupy.empty(positions * blocks * BLOCK, np.uint32)
+            out = cupy.zeros(len(seeds) * count, np.uint32)
+            sizes = (np.uint64(len(seeds)), np.uint64(first), np.uint64(count))
+            arguments = (self._upload(record), jumps, cupy.asarray(seeds), *sizes, out, buffer)
+            self._outputs_kernel((blocks,), (BLOCK,), arguments)
+            result: Outputs = out.get().reshape(len(seeds), count)
+            return result
+        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.memory.OutOfMemoryError) as e:
+            raise DeviceError(f"{self.name}: the launch over {len(seeds)} seeds failed: {e}") from e

@@ -1,0 +1,52 @@
+"""Floor 0: every error a person can act on, each with the exit code that the process ends with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a step ended; the table stands in the README."""
+
+    FOUND = 0
+    NOTHING_FOUND = 1
+    USAGE = 2
+    ABORTED = 3
+    TIME_LIMIT = 4
+    STOPPED = 5
+    GAPS = 6
+    NO_DEVICE = 7
+    LOST_HOSTS = 8
+    INTEGRITY = 9
+
+
+class PrngError(Exception):
+    """One clear sentence: what is wrong, where, what to do. `exit_code` is what the process returns."""
+
+    exit_code = ExitCode.ABORTED
+
+
+class UsageError(PrngError):
+    """Bad input or bad options; nothing was started."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DeviceError(PrngError):
+    """A device can't be opened, compiled for, or trusted."""
+
+    exit_code = ExitCode.NO_DEVICE
+
+
+class IntegrityError(PrngError):
+    """A ledger or result file that can't be trusted; it is left untouched."""
+
+    exit_code = ExitCode.INTEGRITY
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the nearest of `known`, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,336 @@
+"""Floor 2: the farm. Root hands out chunks over point-to-point messages, every rank computes, root commits results.
+
+The main thread of each rank speaks MPI and sleeps between looks; a second thread computes, so that root's own device
+works like any other and no rank is deaf while it computes. No collective is called from here on: one dead rank would
+hold up all."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from prng_mpi.comm import Comm, Tag
+from prng_mpi.errors import PrngError
+from prng_mpi.scheduler import Event, Lease, Scheduler
+
+Hits = npt.NDArray[np.void]
+# Everything in [start, stop), or None if `stopped` answered True before the end.
+Compute = Callable[[int, int, Callable[[], bool]], Hits | None]
+
+# How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
+NAP = 0.002
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a rank says of itself when its device is ready."""
+
+    rank: int
+    host: str
+    device_kind: str
+    device: str
+    why: str
+    weight: float
+    token_lost: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A chunk that a device is through with: hits, or None and why not; seconds on the device."""
+
+    lease: int
+    hits: Hits | None
+    seconds: float
+    error: str | None
+
+
+class Worker:
+    """The thread that computes one chunk at a time."""
+
+    def __init__(self, compute: Compute) -> None:
+        self._compute = compute
+        self._todo: queue.SimpleQueue[tuple[int, int, int] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
+        self._thread.start()
+
+    def submit(self, lease: int, start: int, stop: int) -> None:
+        """Compute [start, stop) next."""
+        self._todo.put((lease, start, stop))
+
+    def take(self) -> Finished | None:
+        """A chunk that is through, or None."""
+        try:
+            return self._done.get_nowait()
+        except queue.Empty:
+            return None
+
+    def stop(self, wait: float = 5.0) -> bool:
+        """Give up what is being computed, at the end of its slice; True if the thread ended within `wait` seconds."""
+        self._stopped.set()
+        self._todo.put(None)
+        self._thread.join(wait)
+        return not self._thread.is_alive()
+
+    def _loop(self) -> None:
+        while (chunk := self._todo.get()) is not None:
+            lease, start, stop = chunk
+            hits, error, began = None, None, time.perf_counter()
+            try:
+                hits = self._compute(start, stop, self._stopped.is_set)
+                if hits is None:
+                    error = "stopped"
+            except PrngError as e:
+                error = str(e)
+            # Whatever goes wrong on a device is a failed chunk that root hears of, never a silent rank.
+            except Exception as e:  # noqa: BLE001
+                error = f"{type(e).__name__}: {e}"
+            self._done.put(Finished(lease, hits, time.perf_counter() - began, error))
+
+
+def _outside(lease: Lease, hits: Hits | None) -> str:
+    """Why a device's answer can't be one to its chunk; empty if it can."""
+    if hits is None:
+        return "no result"
+    strays = hits["seed"][(hits["seed"] < lease.start) | (hits["seed"] > lease.stop - 1)]
+    return f"it reports seed {strays[0]}, which is not in its chunk" if len(strays) else ""
+
+
+def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None:
+    """What every rank but root does until root says stop: introduce itself, compute what it is given, report.
+
+    introduction: its card, or why it has no device; then it only waits for the end."""
+    if isinstance(introduction, str) or compute is None:
+        comm.send(0, Tag.UNREADY, introduction)
+        while comm.poll(0, Tag.STOP) is None:
+            time.sleep(10 * NAP)
+        return
+    worker = Worker(compute)
+    comm.send(0, Tag.READY, introduction)
+    while True:
+        busy = False
+        if message := comm.poll(0):
+            if message.tag is Tag.STOP:
+                worker.stop()
+                return
+            worker.submit(*message.content)
+            busy = True
+        if done := worker.take():
+            comm.send(0, Tag.RESULT if done.error is None else Tag.FAILED, done)
+            busy = True
+        if not busy:
+            time.sleep(NAP)
+
+
+class End(Enum):
+    """Why the farm stopped."""
+
+    COMPLETE = "complete"
+    GAPS = "gaps"
+    TIME_LIMIT = "time limit"
+    DRAINED = "drained"
+    INTERRUPTED = "interrupted"
+    NO_DEVICE = "no device"
+
+
+@dataclass
+class RankState:
+    """What root knows of one rank, for the display and the result."""
+
+    card: Card | None = None
+    trouble: str = ""
+    chunks: int = 0
+    failed: int = 0
+    seeds: int = 0
+    hits: int = 0
+    seconds: float = 0.0
+    since: float = 0.0
+
+    def idle(self, now: float) -> float:
+        """Share of the time since it was ready that it did not compute."""
+        return max(0.0, 1 - self.seconds / (now - self.since)) if self.card and now > self.since else 0.0
+
+
+@dataclass
+class State:
+    """The farm as root sees it now; the display draws it."""
+
+    ranks: dict[int, RankState]
+    began: float
+    hits: int = 0
+    events: list[Event] = field(default_factory=list)
+
+
+class Log(Protocol):
+    """Who keeps what happens: the ledger and the event log."""
+
+    def issued(self, lease: Lease, card: Card) -> None: ...
+
+    def commit(self, lease: Lease, card: Card, finished: Finished) -> None: ...
+
+    def ended(self, lease: Lease, outcome: str, finished: Finished | None, reason: str) -> None: ...
+
+    def event(self, kind: str, **fields: Any) -> None: ...
+
+
+class Farm:
+    """Root's side of the farm; `lead` runs it to its end."""
+
+    def __init__(
+        self,
+        comm: Comm,
+        scheduler: Scheduler,
+        log: Log,
+        show: Callable[[State], None],
+        requests: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once)."""
+        self.comm, self.scheduler, self.log, self.show, self.requests, self.clock = (
+            comm,
+            scheduler,
+            log,
+            show,
+            requests,
+            clock,
+        )
+        self.state = State({rank: RankState() for rank in range(comm.size)}, clock())
+        self._leases: dict[int, Lease] = {}
+        self._idle: set[int] = set()
+        self._worker: Worker | None = None
+
+    def lead(self, compute: Compute | None, introduction: Card | str, limit: float | None, startup: float) -> End:
+        """Hand out until nothing is left or someone says stop. limit: seconds from now after which nothing new is handed
+        out; startup: seconds that ranks without a device have to report before the run gives up."""
+        began, end = self.clock(), End.COMPLETE
+        if compute is not None and isinstance(introduction, Card):
+            self._worker = Worker(compute)
+        self._introduce(0, introduction)
+        while True:
+            busy = self._listen()
+            now = self.clock()
+            for event in self.scheduler.expire(now):
+                self._note(event)
+            if end is End.COMPLETE and limit is not None and now - began >= limit:
+                end = End.TIME_LIMIT
+                self.scheduler.drain()
+            if self.requests() and end is not End.INTERRUPTED:
+                if self.requests() == 1 and end is not End.DRAINED:
+                    end = End.DRAINED
+                    self.log.event("drain", reason="asked to stop; chunks that run are finished first")
+                    self.scheduler.drain()
+                elif self.requests() > 1:
+                    end = End.INTERRUPTED
+            busy |= self._hand_out(now)
+            self.show(self.state)
+            if end is End.INTERRUPTED or self.scheduler.finished:
+                break
+            waiting = any(state.card is None and not state.trouble for state in self.state.ranks.values())
+            if self.scheduler.stuck and not (waiting and now - began < startup):
+                return End.NO_DEVICE
+            if not busy:
+                time.sleep(NAP)
+        if end is End.COMPLETE and self.scheduler.remaining:
+            end = End.GAPS
+        return end
+
+    def dismiss(self) -> bool:
+        """Tell every rank to end; False if some rank will never hear it."""
+        deaf = set(self.scheduler.silent) | {
+            r for r, state in self.state.ranks.items() if r and not state.card and not state.trouble
+        }
+        for rank in range(1, self.comm.size):
+            if rank not in deaf:
+                self.comm.send(rank, Tag.STOP)
+        ended = self._worker.stop() if self._worker else True
+        return ended and not deaf
+
+    def _introduce(self, rank: int, introduction: Card | str) -> None:
+        state, now = self.state.ranks[rank], self.clock()
+        if isinstance(introduction, str):
+            state.trouble = introduction
+            self.log.event("device_refused", rank=rank, reason=introduction)
+            return
+        state.card, state.since = introduction, now
+        self.log.event("device_ready", **vars(introduction))
+        for event in self.scheduler.join(rank, introduction.weight, now):
+            self._note(event)
+        self._idle.add(rank)
+
+    def _listen(self) -> bool:
+        busy = False
+        while message := self.comm.poll():
+            busy = True
+            if message.tag in (Tag.READY, Tag.UNREADY):
+                self._introduce(message.source, message.content)
+            elif message.tag in (Tag.RESULT, Tag.FAILED):
+                self._finished(message.source, message.content)
+        if self._worker and (done := self._worker.take()):
+            busy = True
+            self._finished(0, done)
+        return busy
+
+    def _finished(self, rank: int, done: Finished) -> None:
+        now, state = self.clock(), self.state.ranks[rank]
+        lease = self._leases.pop(done.lease)
+        state.seconds += done.seconds
+        reason = done.error or _outside(lease, done.hits)
+        if reason:
+            state.failed += 1
+            events = self.scheduler.failed(rank, done.lease, reason, now)
+            self.log.ended(lease, "failed", done, reason)
+        elif done.hits is not None:
+            accepted, events = self.scheduler.done(rank, done.lease, done.seconds, now)
+            card = state.card
+            assert card is not None
+            # A dropped copy goes to the ledger as well, which holds it against the one it has.
+            self.log.commit(lease, card, done)
+            if accepted:
+                state.chunks += 1
+                state.seeds += lease.seeds
+                state.hits += len(done.hits)
+                self.state.hits += len(done.hits)
+        for event in events:
+            self._note(event)
+        if rank in self.scheduler.live:
+            self._idle.add(rank)
+
+    def _hand_out(self, now: float) -> bool:
+        if not self.scheduler.available:
+            return False
+        busy = False
+        for rank in sorted(self._idle):
+            if rank not in self.scheduler.live:
+                self._idle.discard(rank)
+                continue
+            lease = self.scheduler.next(rank, now)
+            if lease is None:
+                continue
+            busy = True
+            self._idle.discard(rank)
+            self._leases[lease.id] = lease
+            card = self.state.ranks[rank].card
+            assert card is not None
+            self.log.issued(lease, card)
+            if rank == 0 and self._worker:
+                self._worker.submit(lease.id, lease.start, lease.stop)
+            else:
+                self.comm.send(rank, Tag.CHUNK, (lease.id, lease.start, lease.stop))
+        return busy
+
+    def _note(self, event: Event) -> None:
+        self.state.events.append(event)
+        if event.kind == "expired" and event.lease:
+            self.log.ended(event.lease, "expired", None, event.detail)
+        if event.kind == "set_aside":
+            self.state.ranks[event.rank].trouble = event.detail
+        self.log.event(event.kind, rank=event.rank, detail=event.detail)

@@ -1,0 +1,149 @@
+"""Floor 0: a search, what every seed is held against: recipe, window, skips, offsets, need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from prng_mpi import kernels
+from prng_mpi.errors import UsageError
+from prng_mpi.recipes import Recipe
+
+# `search` in kernels/mapping.h, field by field.
+SEARCH = np.dtype(
+    [
+        (name, "<u8")
+        for name in (
+            *("modulus", "magic32", "magic64", "bits", "mask", "limit", "power_of_two"),
+            *("draws", "need", "skip_min", "skip_max", "offset_min", "offset_max", "window_start"),
+            *("stride", "first", "positions"),
+        )
+    ]
+    + [("param", "<u8", (4,))]
+)
+
+# Outputs a rank may keep per seed: 64 MiB on a CPU with sixteen lanes.
+MAX_POSITIONS = 2**20
+
+
+@dataclass(frozen=True)
+class Search:
+    """draws: '<u4' (k,); skips, offsets: (least, largest), both included; need: least matches of a survivor."""
+
+    recipe: Recipe
+    modulus: int
+    draws: npt.NDArray[np.uint32]
+    window_start: int
+    need: int
+    skips: tuple[int, int] = (0, 0)
+    offsets: tuple[int, int] = (0, 0)
+    given: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recipe.check_modulus(self.modulus)
+        for name, (low, high) in (("skip", self.skips), ("offset", self.offsets)):
+            if not 0 <= low <= high < 2**31:
+                raise UsageError(f"--{name}-min {low} --{name}-max {high}: needs 0 <= min <= max < 2^31")
+        if not self.stride and self.positions > MAX_POSITIONS:
+            raise UsageError(
+                f"skips to {self.skips[1]}, offsets to {self.offsets[1]} and {len(self.draws)} draws need {self.positions} "
+                f"outputs of each seed at once, more than {MAX_POSITIONS}: narrow the ranges or shorten --window"
+            )
+
+    @property
+    def params(self) -> dict[str, int]:
+        return self.recipe.params(self.given)
+
+    @property
+    def n_skips(self) -> int:
+        return self.skips[1] - self.skips[0] + 1
+
+    @property
+    def n_offsets(self) -> int:
+        return self.offsets[1] - self.offsets[0] + 1
+
+    @property
+    def per_seed(self) -> int:
+        """Hypotheses of each seed."""
+        return self.n_skips * self.n_offsets
+
+    @property
+    def first(self) -> int:
+        """The first output any hypothesis looks at."""
+        return self.skips[0] + self.offsets[0]
+
+    @property
+    def positions(self) -> int:
+        """Outputs from `first` to the last any hypothesis can look at, or from 0 where the family can't jump."""
+        return self._span(len(self.draws)) + (0 if self.jumps else self.first)
+
+    def _span(self, depth: int) -> int:
+        return self.skips[1] + self.offsets[1] + (depth - 1) * (self.skips[1] + 1) + 1 - self.first
+
+    @property
+    def jumps(self) -> bool:
+        """Whether outputs can be jumped over: the family's algebra allows it and no call takes a varying number of words."""
+        return "#define HAS_JUMP" in self.recipe.source and not self.recipe.map.rejects
+
+    @property
+    def stride(self) -> bool:
+        """Whether each hypothesis jumps along its own outputs; else outputs are made once, in order, for all of them.
+
+        Steps of generator and mapping decide: a hypothesis looks at about k - need + 1 draws; an output that is kept
+        costs a step once and a load and a compare, a third of a step, at each look."""
+        if not self.jumps:
+            return False
+        depth = min(len(self.draws), len(self.draws) - self.need + 1)
+        looks = self.per_seed * depth
+        return self._span(len(self.draws)) > MAX_POSITIONS or looks <= self._span(depth) + looks / 3
+
+    def chances(self, draws: npt.NDArray[np.uint32] | None = None) -> npt.NDArray[np.float64]:
+        """P(a random output equals the draw), shape (k,)."""
+        return self.recipe.chances(self.draws if draws is None else draws, self.modulus, self.params)
+
+    def record(self) -> npt.NDArray[np.void]:
+        """The kernel's `search`, shape (1,)."""
+        m, jumps = self.modulus, self.jumps
+        values = {
+            "modulus": m,
+            "magic32": 2**32 // m,
+            "magic64": 2**64 // m,
+            "bits": m.bit_length() - (m & (m - 1) == 0 and self.recipe.mapping == "java"),
+            "mask": (1 << (m - 1).bit_length()) - 1,
+            # The largest word below the last full multiple of M.
+            "limit": 2**32 - 2**32 % m - 1,
+            "power_of_two": m & (m - 1) == 0,
+            "draws": len(self.draws),
+            "need": self.need,
+            "skip_min": self.skips[0],
+            "skip_max": self.skips[1],
+            "offset_min": self.offsets[0],
+            "offset_max": self.offsets[1],
+            "window_start": self.window_start,
+            "stride": self.stride,
+            "first": self.first if jumps else 0,
+            "positions": 1 if self.stride else self.positions,
+        }
+        record = np.zeros(1, SEARCH)
+        for key, value in values.items():
+            record[key] = value
+        for i, value in enumerate(self.params.values()):
+            record["param"][0, i] = value
+        return record
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two searches the same one; a ledger belongs to exactly one identity."""
+        return {
+            "recipe": self.recipe.name,
+            "params": self.params,
+            "kernel": kernels.digest(self.recipe.source),
+            "modulus": self.modulus,
+            "draws": [int(d) for d in self.draws],
+            "window_start": self.window_start,
+            "need": self.need,
+            "skips": list(self.skips),
+            "offsets": list(self.offsets),
+        }

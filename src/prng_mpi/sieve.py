@@ -1,0 +1,494 @@
+"""Floor 3: the sieve. Which seeds, at which skip and offset, give the window's draws, and would chance give as many?
+
+mpirun -np 4 python -m prng_mpi.sieve --draws draws.json --recipe java.nextInt --skip-max 16"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+import prng_mpi
+from prng_mpi import config, devices, kernels, spawn, statistics, step
+from prng_mpi.comm import Comm
+from prng_mpi.config import option
+from prng_mpi.devices.base import Device
+from prng_mpi.devices.cpu import CpuDevice
+from prng_mpi.display import Display, duration, rate
+from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
+from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
+from prng_mpi.history import cut_window, read_history
+from prng_mpi.ledger import Ledger, identity_hash
+from prng_mpi.profiles import profile
+from prng_mpi.recipes import recipe
+from prng_mpi.records import HIT, SURVIVOR
+from prng_mpi.scheduler import Lease, Policy, Scheduler
+from prng_mpi.search import Search
+from prng_mpi.startup import in_turn
+from prng_mpi.statistics import Plan, format_count, format_log10
+from prng_mpi.store import EventLog, chunk_table, payload_hash, rank_table, write_json, write_results
+
+# Without --seed-end a recipe with a larger seed space is searched to here.
+DEFAULT_SEED_END = 2**32
+# Survivors that the CPU device holds against the window once more, best first.
+VERIFY_MOST = 100_000
+# Draws after the window that confirm a find, and outputs predicted after the history's end.
+HELDOUT_MOST = 1000
+PREDICT = 20
+
+
+def seconds(text: str) -> float:
+    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    text = text.strip()
+    try:
+        value = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; write 90, 90s, 10m, 3h or 2d") from None
+    if not 0 <= value < 1e10:
+        raise ValueError(f"{text!r} is no time that can pass")
+    return value
+
+
+@dataclass(frozen=True)
+class SieveOptions:
+    """Hold every seed of a range against a window of draws, under every skip and offset, beside what chance gives."""
+
+    STEP: ClassVar[str] = "sieve"
+
+    draws: str = option("", "draw history: JSON, CSV or text; - reads standard input", metavar="FILE", section="Data")
+    sessions: tuple[str, ...] = option((), "keep the draws of these sessions only", metavar="NAME", section="Data")
+    modulus: int = option(1000, "draws are in [0, M)", metavar="M", section="Data")
+    window_start: int = option(0, "history index of the window's first draw", minimum=0, section="Data")
+    window: int | None = option(
+        None, "draws in the window (k); not set: 30, or half of what there is", minimum=1, metavar="K", section="Data"
+    )
+    recipe: str = option(
+        "", "what made the draws; python -m prng_mpi lists recipes", metavar="NAME", section="Hypotheses"
+    )
+    param: dict[str, int] = option({}, "a parameter of the recipe's family", section="Hypotheses")
+    seed_start: int = option(0, "first seed", minimum=0, section="Hypotheses")
+    seed_end: int | None = option(
+        None, "end of the seeds, excluded; not set: the recipe's seed space, at most 2**32", section="Hypotheses"
+    )
+    skip_min: int = option(0, "least skip: outputs discarded before every draw", minimum=0, section="Hypotheses")
+    skip_max: int | None = option(None, "largest skip; not set: the least", minimum=0, section="Hypotheses")
+    offset_min: int = option(0, "least offset: outputs discarded once, at the start", minimum=0, section="Hypotheses")
+    offset_max: int | None = option(None, "largest offset; not set: the least", minimum=0, section="Hypotheses")
+    threshold: float = option(1.0, "least share of the window's draws that a survivor matches", section="Hypotheses")
+    max_survivors: float = option(
+        1e6, "refuse a filter from which chance alone would leave more seeds than this", minimum=0, section="Hypotheses"
+    )
+    device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
+    require_gpu: bool = option(False, "refuse to compute on a CPU", section="Devices")
+    chunk_seconds: float = option(1.0, "a chunk is what a rank does in this time", minimum=0.001, section="Devices")
+    lease_margin: float = option(30.0, "seconds past three times its expected time after which a chunk is given to another rank",
+                                 minimum=0.1, section="Devices")  # fmt: skip
+    startup_timeout: float = option(120.0, "seconds for one device to start", minimum=1, section="Devices")
+    output_dir: Path | None = option(
+        None, "folder of the run; not set: results/RECIPE-SEARCH", metavar="DIR", section="Run"
+    )
+    resume: bool = option(False, "insist that the folder holds this search already", section="Run")
+    time_limit: float | None = option(
+        None,
+        "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4",
+        parse=seconds,
+        metavar="TIME",
+        section="Run",
+    )
+    dry_run: bool = option(False, "print the plan and exit; no device is touched", section="Run")
+    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
+    json: bool = option(False, "print summary.json at the end; all else goes to stderr", section="Run")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A sieve that is ready to start: what every rank needs, and what root says of it."""
+
+    search: Search
+    start: int
+    end: int
+    heldout: npt.NDArray[np.uint32]
+    plan: Plan
+    identity: dict[str, Any]
+    folder: Path
+    config: str
+
+    @property
+    def seeds(self) -> int:
+        return self.end - self.start
+
+
+def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
+    """Read the inputs, weigh the search against chance, say so. Raises UsageError; step.Done after a dry run."""
+    o = loaded.value
+    if o.show_config:
+        print(config.show(loaded), end="")
+        raise step.Done(ExitCode.FOUND)
+    if not o.draws:
+        raise UsageError("--draws FILE is missing: name the draw history (- reads standard input)")
+    if not o.recipe:
+        raise UsageError("--recipe NAME is missing: name what made the draws; python -m prng_mpi lists recipes")
+    chosen = recipe(o.recipe)
+    chosen.check_modulus(o.modulus)
+    history = read_history(o.draws, o.sessions)
+    window = cut_window(history, o.window_start, o.window, o.modulus)
+    limit = chosen.seed_limit(chosen.params(o.param))
+    end = o.seed_end if o.seed_end is not None else min(limit, DEFAULT_SEED_END)
+    if not o.seed_start < end:
+        raise UsageError(
+            f"--seed-start {o.seed_start} --seed-end {end} is an empty range: the end is excluded and must be larger"
+        )
+    if end > limit:
+        raise UsageError(f"--seed-end {end}: seeds of recipe {o.recipe} end at {limit}")
+    skips = (o.skip_min, o.skip_min if o.skip_max is None else o.skip_max)
+    offsets = (o.offset_min, o.offset_min if o.offset_max is None else o.offset_max)
+    need = statistics.need_for(o.threshold, len(window.draws))
+    search = Search(chosen, o.modulus, window.draws, window.start, need, skips, offsets, o.param)
+    plan = statistics.plan_evidence(
+        search.chances(), window.draws, o.threshold, seeds=end - o.seed_start, skips=skips, offsets=offsets
+    )
+    identity = {**search.identity(), "seeds": [o.seed_start, end]}
+    name = identity_hash(identity)[:8]
+    folder = o.output_dir or Path("results") / f"{o.recipe}-{name}"
+    job = Job(search, o.seed_start, end, window.heldout, plan, identity, folder, config.to_toml(o))
+    _say_plan(job, history.source, history.dropped, len(history.draws), sys.stderr if o.json else sys.stdout)
+    if plan.expected_survivors > o.max_survivors:
+        raise UsageError(
+            f"this filter is hopeless: {plan.sentence()}, more than --max-survivors {o.max_survivors:g}; raise --threshold, "
+            f"lengthen --window{f' to {plan.draws_needed} draws' if plan.draws_needed else ''}, or raise --max-survivors"
+        )
+    if o.dry_run:
+        raise step.Done(ExitCode.FOUND)
+    return job
+
+
+def _say_plan(job: Job, source: str, dropped: int, draws: int, stream: Any) -> None:
+    s, plan = job.search, job.plan
+    k = len(s.draws)
+    rows = [
+        ("search", f"{s.recipe.name}, modulus {s.modulus}: {s.recipe.title}  [{identity_hash(job.identity)[:8]}]"),
+        ("data", f"{source}: draws {s.window_start} to {s.window_start + k - 1} of {draws}, {len(job.heldout)} held out to confirm"
+         + (f"; {dropped} of other sessions left out" if dropped else "")),
+        ("seeds", f"{job.start} to {job.end - 1}: {format_count(job.seeds)}"),
+        ("hypotheses", f"skips {s.skips[0]} to {s.skips[1]}, offsets {s.offsets[0]} to {s.offsets[1]}, "
+         f"a match on {s.need} of {k} draws survives"),
+    ]  # fmt: skip
+    rows += [("chance", line) for line in plan.lines()]
+    # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
+    outputs = job.seeds * s.per_seed * (k - s.need + 1.0)
+    kinds = ("cpu", "cuda", "rocm")
+    times = ", ".join(f"{duration(outputs / profile(kind).outputs_per_second)} on one {kind} rank" for kind in kinds)
+    memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
+    rows.append(("work", f"roughly {times}; chunks of 1 s; about {memory:.0f} MB of host memory a rank"))
+    rows.append(("results", str(job.folder)))
+    last = ""
+    for key, text in rows:
+        print(f"{key if key != last else '':<12} {text}", file=stream, flush=True)
+        last = key
+
+
+def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
+    """Every rank's part; root's exit code."""
+    kind, why = devices.choose(o.device)
+    work: Compute | None = None
+    introduction: Card | str
+    try:
+        if o.require_gpu and kind in ("cpu", "emulated"):
+            raise DeviceError(f"--require-gpu, but this rank would compute on {kind} ({why})")
+        opened, lost = in_turn(
+            comm,
+            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank),
+            profile(kind).delay,
+            o.startup_timeout,
+        )
+        device: Device = opened
+        introduction = Card(comm.rank, comm.host, kind, device.name, why, profile(kind, device.name).weight, lost)
+        work = functools.partial(device.sieve, job.search)
+    except PrngError as e:
+        introduction = f"rank {comm.rank} on {comm.host}: {e}"
+    if comm.rank:
+        serve(comm, work, introduction)
+        return ExitCode.FOUND
+    return _lead(comm, o, job, work, introduction)
+
+
+class _Requests:
+    """Counts how often the user asked to stop. A terminal and mpirun may both pass on one Ctrl-C: within a second, one."""
+
+    def __init__(self) -> None:
+        self.count, self._last = 0, -10.0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._heard)
+
+    def _heard(self, number: int, frame: Any) -> None:
+        now = time.monotonic()
+        if now - self._last > 1:
+            self.count += 1
+        self._last = now
+
+    def __call__(self) -> int:
+        return self.count
+
+
+class _Log:
+    """Puts what the farm tells into the ledger and the event log."""
+
+    def __init__(self, ledger: Ledger, events: EventLog) -> None:
+        self.ledger, self.events = ledger, events
+
+    def issued(self, lease: Lease, card: Card) -> None:
+        self.ledger.issue(
+            lease.id, lease.start, lease.stop, lease.rank, host=card.host, device=card.device, attempt=lease.attempt
+        )
+
+    def commit(self, lease: Lease, card: Card, finished: Finished) -> None:
+        assert finished.hits is not None
+        self.ledger.commit(
+            lease.start, lease.stop, lease.rank, finished.hits, lease=lease.id, host=card.host, device=card.device,
+            attempt=lease.attempt, seconds=finished.seconds,
+        )  # fmt: skip
+
+    def ended(self, lease: Lease, outcome: str, finished: Finished | None, reason: str) -> None:
+        self.ledger.outcome(lease.id, outcome, seconds=finished.seconds if finished else None, reason=reason)
+
+    def event(self, kind: str, **fields: Any) -> None:
+        self.events.write(kind, **fields)
+
+
+def _gaps(start: int, end: int, done: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    gaps, at = [], start
+    for a, b in [*done, (end, end)]:
+        if a > at:
+            gaps.append((at, a))
+        at = max(at, b)
+    return gaps
+
+
+def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Any, introduction: Card | str) -> ExitCode:
+    began = time.monotonic()
+    out = sys.stderr if o.json else sys.stdout
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UsageError(f"can't make the folder {job.folder} ({e.strerror}); choose another --output-dir") from e
+    requests = _Requests()
+    with Ledger.open(job.folder / "ledger.sqlite", job.identity, resume=o.resume) as ledger:
+        events = EventLog(job.folder / "events.jsonl")
+        with events:
+            done_before, hits_before = ledger.seeds_done(), len(ledger.hits())
+            todo = _gaps(job.start, job.end, ledger.done())
+            # A run without a summary did not finish; an older one must not speak for this one.
+            (job.folder / "summary.json").unlink(missing_ok=True)
+            events.write("start", search=identity_hash(job.identity), seeds_asked=job.seeds, seeds_done=done_before, ranks=comm.size,
+                         expected_by_chance=job.plan.expected_survivors, n_hypotheses=job.plan.n_hypotheses, config=job.config)  # fmt: skip
+            if done_before:
+                print(f"{'resumed':<12} {format_count(done_before)} seeds were done before", file=out)
+            scheduler = Scheduler(todo, Policy(chunk_seconds=o.chunk_seconds, max_chunk_seconds=max(10.0, o.chunk_seconds),
+                                               lease_margin=o.lease_margin))  # fmt: skip
+            display = Display(scheduler, job.seeds, job.search.per_seed, job.plan.expected_survivors,
+                              (done_before, hits_before), out, events.write)  # fmt: skip
+            farm = Farm(comm, scheduler, _Log(ledger, events), display.show, requests)
+            startup = o.startup_timeout * len(comm.local_ranks) + 60
+            end = farm.lead(compute, introduction, o.time_limit, startup)
+            heard = farm.dismiss()
+            display.show(farm.state)
+            display.end()
+            refused = [state.trouble for state in farm.state.ranks.values() if state.trouble]
+            for reason in refused:
+                print(f"! not used: {reason}", file=sys.stderr)
+            code = _conclude(comm, job, ledger, end, out, farm, time.monotonic() - began, o)
+            events.close({"reason": end.value, "exit_code": int(code)})
+    if not heard:
+        print("some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
+        comm.abort(code)
+    return code
+
+
+def verify(search: Search, hits: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Whether the plain reference build finds each of these hits exactly so: bool (n,)."""
+    device = CpuDevice(search.recipe, "reference")
+    verified = np.zeros(len(hits), bool)
+    for i, hit in enumerate(hits):
+        seed = int(hit["seed"])
+        again = device.sieve(search, seed, seed + 1)
+        verified[i] = again is not None and len(again) == 1 and again[0] == hit
+    return verified
+
+
+def continued(search: Search, hit: np.void, first: int, count: int) -> npt.NDArray[np.uint32]:
+    """What the seed of a hit gives for draws first .. first + count - 1 of the window continued: '<u4' (count,)."""
+    stride, start = int(hit["skip"]) + 1, int(hit["offset"]) + int(hit["skip"])
+    device = CpuDevice(search.recipe, "reference")
+    span = (count - 1) * stride + 1
+    seeds = np.array([hit["seed"]], np.uint64)
+    outputs: npt.NDArray[np.uint32] = device.outputs(search, seeds, start + first * stride, span)[0][::stride]
+    return outputs
+
+
+def _conclude(
+    comm: Comm, job: Job, ledger: Ledger, end: End, out: Any, farm: Farm, wall: float, o: SieveOptions
+) -> ExitCode:
+    hits, plan, search = ledger.hits(), job.plan, job.search
+    done, gaps = ledger.seeds_done(), _gaps(job.start, job.end, ledger.done())
+    survivors = np.zeros(len(hits), SURVIVOR)
+    for name in HIT.names or ():
+        survivors[name] = hits[name]
+    survivors["draws"] = len(search.draws)
+    survivors["log10_p1"] = plan.tails[survivors["matches"]]
+    survivors["log10_E"] = plan.log10_E_at(survivors["matches"])
+    order = np.argsort(-survivors["matches"].astype(np.int64), kind="stable")[:VERIFY_MOST]
+    survivors["verified"][order] = verify(search, hits[order])
+    wrong = [int(hits["seed"][i]) for i in order if not survivors["verified"][i]]
+    if wrong:
+        raise PrngError(
+            f"the CPU device does not find {len(wrong)} of {len(order)} survivors (first: seed {wrong[0]}): a device computed "
+            f"wrongly; see /ranks of the ledger in {job.folder}, exclude it and search again in another folder"
+        )
+    best = _best(job, survivors[order[0]] if len(order) else None)
+    verdict = statistics.verdict(best["log10_E"] if best else None, bool(best and best["confirmed"]), True)
+    strong = bool(best and best["log10_E"] <= statistics.STRONG_LOG10)
+    code = {
+        End.COMPLETE: ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND,
+        End.GAPS: ExitCode.GAPS,
+        End.TIME_LIMIT: ExitCode.TIME_LIMIT if gaps else (ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND),
+        End.DRAINED: ExitCode.STOPPED,
+        End.INTERRUPTED: ExitCode.ABORTED,
+        End.NO_DEVICE: ExitCode.NO_DEVICE,
+    }[end]
+    chunks = ledger.chunks()
+    payload = payload_hash(survivors, identity_hash(job.identity))
+    expected = plan.expected_survivors * done / job.seeds
+    summary = {
+        "verdict": verdict,
+        "exit_code": int(code),
+        "end": end.value,
+        "seeds_asked": job.seeds,
+        "seeds_done": done,
+        "gaps": [list(gap) for gap in gaps],
+        "n_hypotheses": plan.n_hypotheses,
+        "survivors": len(survivors),
+        "expected_by_chance": expected,
+        "best": best,
+        "payload_hash": payload,
+        "wall_seconds": wall,
+        "device_seconds": sum(chunk.seconds for chunk in chunks),
+        "devices": sorted({chunk.device for chunk in chunks}),
+        "idle_share": {str(r): state.idle(farm.clock()) for r, state in farm.state.ranks.items() if state.card},
+        "refused": [state.trouble for state in farm.state.ranks.values() if state.trouble],
+    }
+    matches = np.arange(search.need, len(search.draws) + 1)
+    observed = np.bincount(survivors["matches"], minlength=len(search.draws) + 1)[search.need :]
+    by_chance = statistics.expected_histogram(search.chances(), plan.n_hypotheses)[search.need :] * done / job.seeds
+    attributes = {
+        "recipe": search.recipe.name,
+        "config": job.config,
+        "n_hypotheses": plan.n_hypotheses,
+        "expected_by_chance": expected,
+        "identity": json.dumps(job.identity, sort_keys=True),
+        "identity_hash": identity_hash(job.identity),
+        "payload_hash": payload,
+        "kernel": kernels.digest(search.recipe.source),
+        "versions": {"prng_mpi": prng_mpi.__version__, "python": platform.python_version(), "numpy": np.__version__},
+        "git_revision": _revision(),
+    }
+    write_results(job.folder / "results.h5", survivors, chunk_table(chunks), rank_table(chunks, ledger.attempts()),
+                  histogram=(matches, observed, by_chance), attributes=attributes)  # fmt: skip
+    write_json(job.folder / "summary.json", summary)
+    _say_result(job, summary, best, expected, wall, done, end, out)
+    if o.json:
+        print((job.folder / "summary.json").read_text(), end="")
+    return code
+
+
+def _revision() -> str:
+    top = kernels.folder().parent
+    if not (top / ".git").exists():
+        return ""
+    done = spawn.run(["git", "-C", str(top), "rev-parse", "HEAD"], 10)
+    return done.output.strip() if done.status == 0 else ""
+
+
+def _best(job: Job, survivor: np.void | None) -> dict[str, Any] | None:
+    """The best survivor for people and machines, held against draws that the sieve has not seen."""
+    if survivor is None:
+        return None
+    search, k = job.search, len(job.search.draws)
+    heldout = job.heldout[:HELDOUT_MOST]
+    matched, log10_p = 0, 0.0
+    if len(heldout):
+        matched = int((continued(search, survivor, k, len(heldout)) == heldout).sum())
+        log10_p = statistics.confirmation(search.chances(heldout), matched)
+    best = {name: int(survivor[name]) for name in ("seed", "skip", "offset", "window_start", "matches", "draws")}
+    return best | {
+        "log10_p1": float(survivor["log10_p1"]),
+        "log10_E": float(survivor["log10_E"]),
+        "verified": bool(survivor["verified"]),
+        "heldout": len(heldout),
+        "heldout_matches": matched,
+        "heldout_log10_p": log10_p,
+        "confirmed": log10_p <= statistics.CONFIRM_LOG10,
+        "next_outputs": [int(v) for v in continued(search, survivor, k + len(job.heldout), PREDICT)],
+    }
+
+
+def _say_result(job: Job, summary: dict[str, Any], best: dict[str, Any] | None, expected: float, wall: float, done: int, end: End,
+                out: Any) -> None:  # fmt: skip
+    def say(key: str, text: str) -> None:
+        print(f"{key:<12} {text}", file=out)
+
+    say("searched", f"{format_count(done)} of {format_count(job.seeds)} seeds in {duration(wall)} ({rate(done / max(wall, 1e-9))}seeds/s)"
+        + ("" if end is End.COMPLETE else f"; ended: {end.value}"))  # fmt: skip
+    for gap in summary["gaps"][:5]:
+        say("gap", f"seeds {gap[0]} to {gap[1] - 1} are not searched")
+    if len(summary["gaps"]) > 5:
+        say("gap", f"and {len(summary['gaps']) - 5} more; all are in summary.json")
+    say("survivors", f"{format_count(summary['survivors'])}, where chance alone gives {format_count(float(expected))}")
+    if best:
+        say("best", f"seed {best['seed']} ({best['seed']:#x}), skip {best['skip']}, offset {best['offset']}: "
+            f"{best['matches']} of {best['draws']} draws, E = {format_log10(best['log10_E'])}")  # fmt: skip
+        if best["heldout"]:
+            say(
+                "held out",
+                f"{best['heldout_matches']} of {best['heldout']} later draws, chance p = {format_log10(best['heldout_log10_p'])}",
+            )
+        if summary["verdict"] in ("found", "strong"):
+            say("next", " ".join(map(str, best["next_outputs"])))
+    say("verdict", VERDICTS[summary["verdict"]].format(**(best or {})) if best or summary["gaps"] else _nothing(job))
+    if summary["exit_code"] in (
+        ExitCode.ABORTED,
+        ExitCode.TIME_LIMIT,
+        ExitCode.STOPPED,
+        ExitCode.GAPS,
+        ExitCode.NO_DEVICE,
+    ):
+        say("resume", "the same command goes on where this run ended")
+    say("results", f"{job.folder}/results.h5")
+
+
+VERDICTS = {
+    "found": "FOUND: the seed explains the window and draws it was not chosen by",
+    "strong": "STRONG: not chance under the model; more draws after the window would confirm it",
+    "candidate": "CANDIDATE: one such survivor is not surprising; it needs more draws",
+    "chance": "CHANCE: no more than luck gives",
+}
+
+
+def _nothing(job: Job) -> str:
+    return (
+        f"NOTHING FOUND: none of {format_log10(float(np.log10(float(job.plan.n_hypotheses))))} hypotheses reaches {job.search.need} of "
+        f"{len(job.search.draws)} matches; a true one would have"
+    )
+
+
+if __name__ == "__main__":
+    step.main(SieveOptions, prepare, run)

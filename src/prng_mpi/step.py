@@ -1,0 +1,80 @@
+"""Floor 2: the order every step follows: flags, then MPI, then root's inputs, then the work; one way out for errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from prng_mpi import comm as comms
+from prng_mpi import config, spawn
+from prng_mpi.errors import ExitCode, PrngError, UsageError
+
+P = TypeVar("P")
+
+
+class Done(Exception):
+    """A step that has said all it has to say while preparing (a dry run, --show-config): end with this code."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def main(
+    options: type[Any],
+    prepare: Callable[[config.Loaded[Any]], P],
+    run: Callable[[comms.Comm, Any, P], ExitCode],
+    argv: list[str] | None = None,
+) -> NoReturn:
+    """Run a step and end the process with its exit code.
+
+    options: its configuration class. prepare: root alone, before any device: reads inputs, prints the plan; what it
+    returns goes to every rank, as options do. run: every rank; root's answer is the exit code. Every rank parses the
+    flags, so --help and a bad flag end the job without MPI; the file and the environment are root's alone."""
+    rank, size = comms.launched() or (0, 1)
+    spawn.die_with_parent()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere if rank else sys.stdout):
+        try:
+            config.load(options, argv, environ={}, read_file=lambda _: "")
+        except UsageError as e:
+            _leave(e.exit_code, rank, str(e))
+    code, loaded, prepared, error = None, None, None, ""
+    if rank == 0:
+        try:
+            loaded = config.load(options, argv)
+            prepared = prepare(loaded)
+        except Done as e:
+            code = e.code
+        except PrngError as e:
+            code, error = e.exit_code, str(e)
+        if error:
+            print(f"prng_mpi: {error}", file=sys.stderr, flush=True)
+    if size > 1:
+        spawn.start_helper()
+    comm = comms.Comm()
+    try:
+        code, loaded, prepared = comm.bcast((code, loaded, prepared))
+        if code is None:
+            code = run(comm, loaded.value, prepared)
+    except PrngError as e:
+        print(f"prng_mpi: rank {comm.rank} on {comm.host}: {e}", file=sys.stderr, flush=True)
+        comm.abort(e.exit_code)
+    # The last resort: one rank that ends without a word would leave the others waiting for ever.
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+        print(
+            f"prng_mpi: rank {comm.rank} on {comm.host} ended by the error above; the same command resumes",
+            file=sys.stderr,
+        )
+        comm.abort(ExitCode.ABORTED)
+    comm.finish(int(code))
+
+
+def _leave(code: ExitCode, rank: int, message: str) -> NoReturn:
+    if rank == 0:
+        print(f"prng_mpi: {message}", file=sys.stderr)
+    raise SystemExit(int(code))

@@ -1,0 +1,303 @@
+"""Floor 1: the product files of a run: results.h5, summary.json, events.jsonl. It alone owns h5py."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from prng_mpi.errors import IntegrityError, PrngError, UsageError
+from prng_mpi.ledger import Attempt, Chunk, sync_folder
+from prng_mpi.records import SURVIVOR
+
+SCHEMA_VERSION = 1
+EVENTS_SCHEMA = 1
+PAYLOAD = ("seed", "skip", "offset", "window_start", "matches", "draws")
+
+# The last seed and not the end of the range, which may be 2**64.
+CHUNK = np.dtype(
+    [("first", "<u8"), ("last", "<u8"), ("rank", "<u4"), ("attempt", "<u4"), ("seconds", "<f8"), ("survivors", "<u8")]
+)
+_COLUMNS = {
+    "survivors": "one row for each surviving seed, sorted by seed; log10_p1: chance of one random hypothesis; "
+    "log10_E: survivors of this kind that chance alone gives; verified: 1 if the CPU device found the same",
+    "chunks": "one row for each range of seeds first..last (last included) that was searched; seconds on the device",
+    "ranks": "one row for each rank and device; failed: leases without a result; seconds on the device",
+}
+
+
+def payload_hash(survivors: NDArray[np.void], identity_hash: str) -> str:
+    """Hex SHA-256 over the search and what it found: the columns PAYLOAD of `survivors` (n, of SURVIVOR), in any order.
+
+    The same for any number of ranks, chunking, kind of device, or faults on the way.
+    """
+    columns = [np.ascontiguousarray(survivors[name]) for name in PAYLOAD]
+    order = np.lexsort(columns[::-1])
+    digest = hashlib.sha256(f"prng_mpi payload 1 {identity_hash} {len(survivors)}\n".encode())
+    for name, column in zip(PAYLOAD, columns, strict=True):
+        digest.update(column[order].astype(SURVIVOR[name]).tobytes())
+    return digest.hexdigest()
+
+
+def chunk_table(chunks: Iterable[Chunk]) -> NDArray[np.void]:
+    """Rows (n, of CHUNK) for /chunks."""
+    return np.array([(c.start, c.stop - 1, c.rank, c.attempt, c.seconds, c.hits) for c in chunks], dtype=CHUNK)
+
+
+def rank_table(chunks: Iterable[Chunk], attempts: Iterable[Attempt]) -> NDArray[np.void]:
+    """Rows for /ranks, one for each (rank, host, device) that held a lease, sorted.
+
+    Columns rank u4, host and device (UTF-8 of fixed width), chunks u8, failed u8, seeds f8 (2**64 fits), survivors u8,
+    seconds f8.
+    """
+    rows: dict[tuple[int, str, str], list[float]] = {}
+    for c in chunks:
+        row = rows.setdefault((c.rank, c.host, c.device), [0, 0, 0, 0, 0])
+        row[:] = [row[0] + 1, row[1], row[2] + c.stop - c.start, row[3] + c.hits, row[4] + c.seconds]
+    for a in attempts:
+        row = rows.setdefault((a.rank, a.host, a.device), [0, 0, 0, 0, 0])
+        row[1] += a.outcome not in (None, "done", "duplicate")
+    host, device = (_text_dtype(key[1] for key in rows), _text_dtype(key[2] for key in rows))
+    counts = [("chunks", "<u8"), ("failed", "<u8"), ("seeds", "<f8"), ("survivors", "<u8"), ("seconds", "<f8")]
+    table = [(rank, h.encode(), d.encode(), *rows[rank, h, d]) for rank, h, d in sorted(rows)]
+    return np.array(table, dtype=np.dtype([("rank", "<u4"), ("host", host), ("device", device), *counts]))
+
+
+def write_results(
+    path: Path,
+    survivors: NDArray[np.void],
+    chunks: NDArray[np.void],
+    ranks: NDArray[np.void],
+    *,
+    histogram: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write results.h5 whole or not at all: to `path`.tmp, onto the disk, then renamed.
+
+    Args:
+        survivors: (n, of SURVIVOR), in any order; stored sorted by seed, skip, offset.
+        chunks: (n, of CHUNK), see `chunk_table`.
+        ranks: see `rank_table`.
+        histogram: matches (b,), and how many hypotheses reached so many: observed (b,) and expected by chance (b,).
+        attributes: of the root; integers from 2**63 on become decimal text, mappings and lists become JSON.
+
+    Raises:
+        PrngError: the disk is full or fails; an earlier file at `path` is left as it was.
+    """
+    order = np.lexsort((survivors["window_start"], survivors["offset"], survivors["skip"], survivors["seed"]))
+    tables = {"survivors": survivors[order].astype(SURVIVOR), "chunks": chunks, "ranks": ranks}
+    # Made in memory: HDF5 crashes the process some time after it met a full disk. Attributes past 64 KB (a long
+    # configuration) need the layout of HDF5 1.10.
+    with h5py.File(path.name, "w", driver="core", backing_store=False, libver="v110") as file:
+        for name, table in tables.items():
+            dataset = file.create_dataset(
+                name, data=table, maxshape=(None,), chunks=(max(1, min(len(table), 1 << 14)),),
+                compression="gzip", shuffle=True,
+            )  # fmt: skip
+            dataset.attrs["long_name"] = _COLUMNS[name]
+        _write_histogram(file.create_group("match_histogram"), *histogram)
+        file.attrs.update({"NX_class": "NXroot", "default": "match_histogram"})
+        for name, value in {**attributes, "schema_version": SCHEMA_VERSION}.items():
+            file.attrs[name] = _attribute(value)
+        file.flush()
+        image = file.id.get_file_image()
+    _replace(path, image)
+
+
+def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
+    """The survivors (n, of SURVIVOR) and root attributes of a results.h5.
+
+    Raises:
+        UsageError: no such file.
+        IntegrityError: not such a file, damaged, or its payload_hash does not hold.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist; name the results.h5 of a finished run")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {name: _plain(value) for name, value in file.attrs.items()}
+            version = attributes.get("schema_version")
+            if version != SCHEMA_VERSION:
+                raise ValueError(f"it has schema {version}, and this program reads {SCHEMA_VERSION}")
+            if file["survivors"].dtype != SURVIVOR:
+                raise ValueError("its survivors have other columns")
+            survivors = file["survivors"][:]
+        known = attributes.get("payload_hash")
+        if known is not None and known != payload_hash(survivors, attributes["identity_hash"]):
+            raise ValueError("its survivors are not those its payload_hash was made of")
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise IntegrityError(
+            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
+        ) from error
+    return survivors, attributes
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write one JSON object whole or not at all; numpy numbers become plain ones, what is not finite becomes null.
+
+    Raises:
+        PrngError: the disk is full or fails; an earlier file at `path` is left as it was.
+    """
+    _replace(path, (json.dumps(_plain(content), indent=2, allow_nan=False) + "\n").encode())
+
+
+class EventLog:
+    """events.jsonl: one JSON object a line, with schema, time (UTC), elapsed (seconds), kind, and the event's fields.
+
+    The file always ends in a record of kind "final": that of `close`, else one with reason "aborted" from the exit of
+    the process; where the process had no exit (kill -9, MPI abort), the next run adds one with reason "killed". Open
+    it while holding the folder's ledger.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError if `path` can't be written."""
+        self.path = path
+        self._start = time.monotonic()
+        try:
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise UsageError(f"can't write {path} ({error.strerror}); choose another --output-dir") from error
+        self._finish_previous()
+        atexit.register(self._abort)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None:
+            self.close({"reason": "aborted", "error": f"{type(error).__name__}: {error}"})
+        self._abort()
+
+    def write(self, kind: str, /, **fields: Any) -> None:
+        """Append one event, at once.
+
+        Raises:
+            ValueError: a field has the name of one that every event has.
+            PrngError: the disk is full or fails; no part of a line stays behind.
+        """
+        head = {
+            "schema": EVENTS_SCHEMA,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "elapsed": round(time.monotonic() - self._start, 6),
+            "kind": kind,
+        }
+        if head.keys() & fields.keys():
+            raise ValueError(f"an event can't have its own {sorted(head.keys() & fields.keys())}")
+        self._append(head | fields)
+
+    def close(self, final: Mapping[str, Any]) -> None:
+        """Append the final record and close; only the first call counts."""
+        if self._file.closed:
+            return
+        atexit.unregister(self._abort)
+        try:
+            self.write("final", **final)
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+    def _abort(self) -> None:
+        self.close({"reason": "aborted"})
+
+    def _append(self, record: dict[str, Any]) -> None:
+        line = (json.dumps(_plain(record), allow_nan=False) + "\n").encode()
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError("no space left for a whole line")
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), size)
+            raise PrngError(
+                f"can't write {self.path} ({error}); free some space, then give the same command again"
+            ) from error
+
+    def _finish_previous(self) -> None:
+        last, size = b"", 0
+        with open(self.path, "rb") as file:
+            for line in file:
+                # A line without an end was cut off by a kill: that event never was.
+                if line.endswith(b"\n"):
+                    last, size = line, size + len(line)
+        os.ftruncate(self._file.fileno(), size)
+        try:
+            record = json.loads(last or b'{"kind": "final"}')
+        except ValueError:
+            record = {}
+        if record.get("kind") != "final":
+            self.write("final", reason="killed")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise PrngError(
+            f"can't write {path} ({error}); what was searched is safe in the ledger: free some space, "
+            "then give the same command again"
+        ) from error
+
+
+def _write_histogram(group: h5py.Group, matches: NDArray[Any], observed: NDArray[Any], expected: NDArray[Any]) -> None:
+    # https://manual.nexusformat.org/classes/base_classes/NXdata.html; SILX_style is read by silx and h5web.
+    group.attrs.update({"NX_class": "NXdata", "signal": "observed", "axes": ["matches"]})
+    group.attrs["auxiliary_signals"] = ["expected"]
+    group.attrs["title"] = "Survivors by matches, observed and expected by chance"
+    group.attrs["SILX_style"] = json.dumps({"signal_scale_type": "log"})
+    columns = {
+        "matches": (np.asarray(matches, "<u4"), "draws matched", "draws"),
+        "observed": (np.asarray(observed, "<u8"), "survivors observed", "survivors"),
+        "expected": (np.asarray(expected, "<f8"), "survivors expected by chance", "survivors"),
+    }
+    for name, (values, long_name, units) in columns.items():
+        dataset = group.create_dataset(name, data=values)
+        dataset.attrs.update({"long_name": long_name, "units": units})
+
+
+def _text_dtype(texts: Iterable[str]) -> Any:
+    return h5py.string_dtype("utf-8", max((len(text.encode()) for text in texts), default=0) or 1)
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(_plain(value), sort_keys=True)
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return str(value)
+    return "" if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
