@@ -61,7 +61,9 @@ class Display:
         self.stream = stream or sys.stdout
         self.screen = on_terminal(self.stream)
         self._log = log
-        self._drawn, self._events, self._next, self._next_log = 0, 0, 0.0, 0.0
+        self._drawn, self._events, self._next_log = 0, 0, 0.0
+        # The first chunks are small and tell little of the speed to come.
+        self._next = 0.0 if self.screen else time.monotonic() + 3
 
     def show(self, state: State) -> None:
         """Draw if it is time to."""

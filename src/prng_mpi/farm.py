@@ -234,8 +234,7 @@ class Farm:
             self.show(self.state)
             if end is End.INTERRUPTED or self.scheduler.finished:
                 break
-            waiting = any(state.card is None and not state.trouble for state in self.state.ranks.values())
-            if self.scheduler.stuck and not (waiting and now - began < startup):
+            if self.scheduler.stuck and not (self._starting() and now - began < startup):
                 return End.NO_DEVICE
             if not busy:
                 time.sleep(NAP)
@@ -243,16 +242,21 @@ class Farm:
             end = End.GAPS
         return end
 
-    def dismiss(self) -> bool:
-        """Tell every rank to end; False if some rank will never hear it."""
-        deaf = set(self.scheduler.silent) | {
-            r for r, state in self.state.ranks.items() if r and not state.card and not state.trouble
-        }
+    def dismiss(self, patience: float = 30.0) -> bool:
+        """Tell every rank to end; False if some rank will never hear it.
+
+        A rank that is still starting its device hears it afterwards, if that takes at most `patience` seconds."""
         for rank in range(1, self.comm.size):
-            if rank not in deaf:
-                self.comm.send(rank, Tag.STOP)
+            self.comm.send(rank, Tag.STOP)
         ended = self._worker.stop() if self._worker else True
-        return ended and not deaf
+        deadline = self.clock() + patience
+        while (starting := self._starting()) and self.clock() < deadline:
+            if not self._listen():
+                time.sleep(NAP)
+        return ended and not starting and not self.scheduler.silent
+
+    def _starting(self) -> bool:
+        return any(state.card is None and not state.trouble for state in self.state.ranks.values())
 
     def _introduce(self, rank: int, introduction: Card | str) -> None:
         state, now = self.state.ranks[rank], self.clock()

@@ -98,6 +98,16 @@ def merge(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
+def gaps(done: Iterable[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:
+    """What of [start, stop) is in none of the ranges `done`, which are sorted and disjoint."""
+    left, at = [], start
+    for a, b in [*done, (stop, stop)]:
+        if a > at:
+            left.append((at, a))
+        at = max(at, b)
+    return left
+
+
 def sort_hits(hits: NDArray[np.void]) -> NDArray[np.void]:
     """`hits` (n, of HIT or SURVIVOR) sorted by seed, skip, offset, and window start."""
     return hits[np.lexsort((hits["window_start"], hits["offset"], hits["skip"], hits["seed"]))]

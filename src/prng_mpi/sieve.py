@@ -7,43 +7,35 @@ from __future__ import annotations
 import functools
 import json
 import platform
-import signal
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 import prng_mpi
-from prng_mpi import config, devices, kernels, spawn, statistics, step
+from prng_mpi import config, devices, findings, kernels, spawn, statistics, step
 from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.devices.base import Device
-from prng_mpi.devices.cpu import CpuDevice
-from prng_mpi.display import Display, duration, rate
+from prng_mpi.display import Display, duration
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
 from prng_mpi.history import cut_window, read_history
-from prng_mpi.ledger import Ledger, identity_hash
+from prng_mpi.ledger import Ledger, gaps, identity_hash
 from prng_mpi.profiles import profile
 from prng_mpi.recipes import recipe
-from prng_mpi.records import HIT, SURVIVOR
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.search import Search
 from prng_mpi.startup import in_turn
-from prng_mpi.statistics import Plan, format_count, format_log10
+from prng_mpi.statistics import Plan, format_count
 from prng_mpi.store import EventLog, chunk_table, payload_hash, rank_table, write_json, write_results
 
 # Without --seed-end a recipe with a larger seed space is searched to here.
 DEFAULT_SEED_END = 2**32
-# Survivors that the CPU device holds against the window once more, best first.
-VERIFY_MOST = 100_000
-# Draws after the window that confirm a find, and outputs predicted after the history's end.
-HELDOUT_MOST = 1000
-PREDICT = 20
 
 
 def seconds(text: str) -> float:
@@ -172,7 +164,7 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     return job
 
 
-def _say_plan(job: Job, source: str, dropped: int, draws: int, stream: Any) -> None:
+def _say_plan(job: Job, source: str, dropped: int, draws: int, stream: TextIO) -> None:
     s, plan = job.search, job.plan
     k = len(s.draws)
     rows = [
@@ -189,12 +181,9 @@ def _say_plan(job: Job, source: str, dropped: int, draws: int, stream: Any) -> N
     kinds = ("cpu", "cuda", "rocm")
     times = ", ".join(f"{duration(outputs / profile(kind).outputs_per_second)} on one {kind} rank" for kind in kinds)
     memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
-    rows.append(("work", f"roughly {times}; chunks of 1 s; about {memory:.0f} MB of host memory a rank"))
+    rows.append(("work", f"roughly {times}; about {memory:.0f} MB of host memory a rank"))
     rows.append(("results", str(job.folder)))
-    last = ""
-    for key, text in rows:
-        print(f"{key if key != last else '':<12} {text}", file=stream, flush=True)
-        last = key
+    say(stream, rows)
 
 
 def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
@@ -222,24 +211,6 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
     return _lead(comm, o, job, work, introduction)
 
 
-class _Requests:
-    """Counts how often the user asked to stop. A terminal and mpirun may both pass on one Ctrl-C: within a second, one."""
-
-    def __init__(self) -> None:
-        self.count, self._last = 0, -10.0
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._heard)
-
-    def _heard(self, number: int, frame: Any) -> None:
-        now = time.monotonic()
-        if now - self._last > 1:
-            self.count += 1
-        self._last = now
-
-    def __call__(self) -> int:
-        return self.count
-
-
 class _Log:
     """Puts what the farm tells into the ledger and the event log."""
 
@@ -265,152 +236,127 @@ class _Log:
         self.events.write(kind, **fields)
 
 
-def _gaps(start: int, end: int, done: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    gaps, at = [], start
-    for a, b in [*done, (end, end)]:
-        if a > at:
-            gaps.append((at, a))
-        at = max(at, b)
-    return gaps
-
-
-def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Any, introduction: Card | str) -> ExitCode:
+def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introduction: Card | str) -> ExitCode:
     began = time.monotonic()
     out = sys.stderr if o.json else sys.stdout
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise UsageError(f"can't make the folder {job.folder} ({e.strerror}); choose another --output-dir") from e
-    requests = _Requests()
     with Ledger.open(job.folder / "ledger.sqlite", job.identity, resume=o.resume) as ledger:
-        events = EventLog(job.folder / "events.jsonl")
-        with events:
-            done_before, hits_before = ledger.seeds_done(), len(ledger.hits())
-            todo = _gaps(job.start, job.end, ledger.done())
+        before, todo = ledger.seeds_done(), gaps(ledger.done(), job.start, job.end)
+        with EventLog(job.folder / "events.jsonl") as events:
             # A run without a summary did not finish; an older one must not speak for this one.
             (job.folder / "summary.json").unlink(missing_ok=True)
-            events.write("start", search=identity_hash(job.identity), seeds_asked=job.seeds, seeds_done=done_before, ranks=comm.size,
-                         expected_by_chance=job.plan.expected_survivors, n_hypotheses=job.plan.n_hypotheses, config=job.config)  # fmt: skip
-            if done_before:
-                print(f"{'resumed':<12} {format_count(done_before)} seeds were done before", file=out)
-            scheduler = Scheduler(todo, Policy(chunk_seconds=o.chunk_seconds, max_chunk_seconds=max(10.0, o.chunk_seconds),
-                                               lease_margin=o.lease_margin))  # fmt: skip
-            display = Display(scheduler, job.seeds, job.search.per_seed, job.plan.expected_survivors,
-                              (done_before, hits_before), out, events.write)  # fmt: skip
-            farm = Farm(comm, scheduler, _Log(ledger, events), display.show, requests)
-            startup = o.startup_timeout * len(comm.local_ranks) + 60
-            end = farm.lead(compute, introduction, o.time_limit, startup)
+            events.write(
+                "start", search=identity_hash(job.identity), seeds_asked=job.seeds, seeds_done=before, ranks=comm.size,
+                n_hypotheses=job.plan.n_hypotheses, expected_by_chance=job.plan.expected_survivors, config=job.config,
+            )  # fmt: skip
+            if before:
+                rest = f"{format_count(job.seeds - before)} to go" if todo else "nothing is left to search"
+                say(out, [("resumed", f"{format_count(before)} seeds were done before, {rest}")])
+            policy = Policy(
+                chunk_seconds=o.chunk_seconds, max_chunk_seconds=max(10.0, o.chunk_seconds), lease_margin=o.lease_margin
+            )
+            scheduler = Scheduler(todo, policy)
+            display = Display(
+                scheduler,
+                job.seeds,
+                job.search.per_seed,
+                job.plan.expected_survivors,
+                (before, len(ledger.hits())),
+                out,
+                events.write,
+            )
+            farm = Farm(comm, scheduler, _Log(ledger, events), display.show, step.requests)
+            end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout * len(comm.local_ranks) + 60)
+            if end is End.INTERRUPTED:
+                # Someone is about to kill this process; the ledger has all that is done.
+                events.close({"reason": end.value, "exit_code": int(ExitCode.ABORTED)})
+                display.end()
+                say(out, [("stopped", "at once; the same command goes on where this run ended")])
+                comm.abort(ExitCode.ABORTED)
             heard = farm.dismiss()
             display.show(farm.state)
             display.end()
-            refused = [state.trouble for state in farm.state.ranks.values() if state.trouble]
-            for reason in refused:
-                print(f"! not used: {reason}", file=sys.stderr)
-            code = _conclude(comm, job, ledger, end, out, farm, time.monotonic() - began, o)
+            wall = time.monotonic() - began
+            code = _conclude(job, ledger, end, farm, wall, ledger.seeds_done() - before, out)
             events.close({"reason": end.value, "exit_code": int(code)})
+    if o.json:
+        print((job.folder / "summary.json").read_text(), end="", flush=True)
     if not heard:
-        print("some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
+        print("prng_mpi: some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
         comm.abort(code)
     return code
 
 
-def verify(search: Search, hits: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Whether the plain reference build finds each of these hits exactly so: bool (n,)."""
-    device = CpuDevice(search.recipe, "reference")
-    verified = np.zeros(len(hits), bool)
-    for i, hit in enumerate(hits):
-        seed = int(hit["seed"])
-        again = device.sieve(search, seed, seed + 1)
-        verified[i] = again is not None and len(again) == 1 and again[0] == hit
-    return verified
-
-
-def continued(search: Search, hit: np.void, first: int, count: int) -> npt.NDArray[np.uint32]:
-    """What the seed of a hit gives for draws first .. first + count - 1 of the window continued: '<u4' (count,)."""
-    stride, start = int(hit["skip"]) + 1, int(hit["offset"]) + int(hit["skip"])
-    device = CpuDevice(search.recipe, "reference")
-    span = (count - 1) * stride + 1
-    seeds = np.array([hit["seed"]], np.uint64)
-    outputs: npt.NDArray[np.uint32] = device.outputs(search, seeds, start + first * stride, span)[0][::stride]
-    return outputs
-
-
-def _conclude(
-    comm: Comm, job: Job, ledger: Ledger, end: End, out: Any, farm: Farm, wall: float, o: SieveOptions
-) -> ExitCode:
-    hits, plan, search = ledger.hits(), job.plan, job.search
-    done, gaps = ledger.seeds_done(), _gaps(job.start, job.end, ledger.done())
-    survivors = np.zeros(len(hits), SURVIVOR)
-    for name in HIT.names or ():
-        survivors[name] = hits[name]
-    survivors["draws"] = len(search.draws)
-    survivors["log10_p1"] = plan.tails[survivors["matches"]]
-    survivors["log10_E"] = plan.log10_E_at(survivors["matches"])
-    order = np.argsort(-survivors["matches"].astype(np.int64), kind="stable")[:VERIFY_MOST]
-    survivors["verified"][order] = verify(search, hits[order])
-    wrong = [int(hits["seed"][i]) for i in order if not survivors["verified"][i]]
-    if wrong:
-        raise PrngError(
-            f"the CPU device does not find {len(wrong)} of {len(order)} survivors (first: seed {wrong[0]}): a device computed "
-            f"wrongly; see /ranks of the ledger in {job.folder}, exclude it and search again in another folder"
-        )
-    best = _best(job, survivors[order[0]] if len(order) else None)
-    verdict = statistics.verdict(best["log10_E"] if best else None, bool(best and best["confirmed"]), True)
-    strong = bool(best and best["log10_E"] <= statistics.STRONG_LOG10)
-    code = {
-        End.COMPLETE: ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND,
+def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh: int, out: TextIO) -> ExitCode:
+    """Judge what the ledger holds, write the product files, tell it; the exit code."""
+    done = ledger.seeds_done()
+    left, share = gaps(ledger.done(), job.start, job.end), done / job.seeds
+    found = findings.judge(job.search, job.plan, ledger.hits(), job.heldout, share)
+    searched = ExitCode.FOUND if found.strong else ExitCode.NOTHING_FOUND
+    unfinished = {
         End.GAPS: ExitCode.GAPS,
-        End.TIME_LIMIT: ExitCode.TIME_LIMIT if gaps else (ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND),
+        End.TIME_LIMIT: ExitCode.TIME_LIMIT,
         End.DRAINED: ExitCode.STOPPED,
-        End.INTERRUPTED: ExitCode.ABORTED,
         End.NO_DEVICE: ExitCode.NO_DEVICE,
-    }[end]
-    chunks = ledger.chunks()
-    payload = payload_hash(survivors, identity_hash(job.identity))
-    expected = plan.expected_survivors * done / job.seeds
+    }
+    code = unfinished.get(end, ExitCode.ABORTED) if left else searched
+    chunks, attempts = ledger.chunks(), ledger.attempts()
+    payload, identity = payload_hash(found.survivors, identity_hash(job.identity)), identity_hash(job.identity)
+    states = farm.state.ranks
+    refused = [state.trouble for state in states.values() if state.trouble]
+    parked = [f"seeds {start} to {stop - 1}: {'; '.join(why)}" for start, stop, why in farm.scheduler.parked]
     summary = {
-        "verdict": verdict,
+        "verdict": found.verdict,
         "exit_code": int(code),
         "end": end.value,
         "seeds_asked": job.seeds,
         "seeds_done": done,
-        "gaps": [list(gap) for gap in gaps],
-        "n_hypotheses": plan.n_hypotheses,
-        "survivors": len(survivors),
-        "expected_by_chance": expected,
-        "best": best,
+        "gaps": left,
+        "n_hypotheses": job.plan.n_hypotheses,
+        "survivors": len(found.survivors),
+        "expected_by_chance": found.expected,
+        "z": found.z,
+        "best": found.best,
         "payload_hash": payload,
         "wall_seconds": wall,
         "device_seconds": sum(chunk.seconds for chunk in chunks),
         "devices": sorted({chunk.device for chunk in chunks}),
-        "idle_share": {str(r): state.idle(farm.clock()) for r, state in farm.state.ranks.items() if state.card},
-        "refused": [state.trouble for state in farm.state.ranks.values() if state.trouble],
+        "idle_share": {str(rank): state.idle(farm.clock()) for rank, state in states.items() if state.card},
+        "refused": refused,
+        "parked": parked,
     }
-    matches = np.arange(search.need, len(search.draws) + 1)
-    observed = np.bincount(survivors["matches"], minlength=len(search.draws) + 1)[search.need :]
-    by_chance = statistics.expected_histogram(search.chances(), plan.n_hypotheses)[search.need :] * done / job.seeds
     attributes = {
-        "recipe": search.recipe.name,
+        "recipe": job.search.recipe.name,
         "config": job.config,
-        "n_hypotheses": plan.n_hypotheses,
-        "expected_by_chance": expected,
+        "n_hypotheses": job.plan.n_hypotheses,
+        "expected_by_chance": found.expected,
         "identity": json.dumps(job.identity, sort_keys=True),
-        "identity_hash": identity_hash(job.identity),
+        "identity_hash": identity,
         "payload_hash": payload,
-        "kernel": kernels.digest(search.recipe.source),
+        "kernel_digest": kernels.digest(job.search.recipe.source),
         "versions": {"prng_mpi": prng_mpi.__version__, "python": platform.python_version(), "numpy": np.__version__},
         "git_revision": _revision(),
     }
-    write_results(job.folder / "results.h5", survivors, chunk_table(chunks), rank_table(chunks, ledger.attempts()),
-                  histogram=(matches, observed, by_chance), attributes=attributes)  # fmt: skip
+    matches, observed, by_chance = findings.histogram(job.search, job.plan, found, share)
+    write_results(
+        job.folder / "results.h5", found.survivors, chunk_table(chunks), rank_table(chunks, attempts),
+        histogram=(matches, observed, by_chance), attributes=attributes,
+    )  # fmt: skip
     write_json(job.folder / "summary.json", summary)
-    _say_result(job, summary, best, expected, wall, done, end, out)
-    if o.json:
-        print((job.folder / "summary.json").read_text(), end="")
+    rows = findings.lines(job.search, job.plan, found, job.seeds, left, fresh, wall)
+    rows += [("not used", text) for text in refused] + [("parked", text) for text in parked]
+    rows += [
+        ("differs", f"seeds {a.start} to {a.stop - 1}, rank {a.rank}: {a.reason}")
+        for a in attempts
+        if a.outcome == "differs"
+    ]
+    if left:
+        rows.append(("ended", f"{end.value}; the same command goes on from here"))
+    say(out, [*rows, ("results", f"{job.folder}/results.h5")])
     return code
 
 
 def _revision() -> str:
+    """The commit of a checkout, empty for an installed package."""
     top = kernels.folder().parent
     if not (top / ".git").exists():
         return ""
@@ -418,76 +364,12 @@ def _revision() -> str:
     return done.output.strip() if done.status == 0 else ""
 
 
-def _best(job: Job, survivor: np.void | None) -> dict[str, Any] | None:
-    """The best survivor for people and machines, held against draws that the sieve has not seen."""
-    if survivor is None:
-        return None
-    search, k = job.search, len(job.search.draws)
-    heldout = job.heldout[:HELDOUT_MOST]
-    matched, log10_p = 0, 0.0
-    if len(heldout):
-        matched = int((continued(search, survivor, k, len(heldout)) == heldout).sum())
-        log10_p = statistics.confirmation(search.chances(heldout), matched)
-    best = {name: int(survivor[name]) for name in ("seed", "skip", "offset", "window_start", "matches", "draws")}
-    return best | {
-        "log10_p1": float(survivor["log10_p1"]),
-        "log10_E": float(survivor["log10_E"]),
-        "verified": bool(survivor["verified"]),
-        "heldout": len(heldout),
-        "heldout_matches": matched,
-        "heldout_log10_p": log10_p,
-        "confirmed": log10_p <= statistics.CONFIRM_LOG10,
-        "next_outputs": [int(v) for v in continued(search, survivor, k + len(job.heldout), PREDICT)],
-    }
-
-
-def _say_result(job: Job, summary: dict[str, Any], best: dict[str, Any] | None, expected: float, wall: float, done: int, end: End,
-                out: Any) -> None:  # fmt: skip
-    def say(key: str, text: str) -> None:
-        print(f"{key:<12} {text}", file=out)
-
-    say("searched", f"{format_count(done)} of {format_count(job.seeds)} seeds in {duration(wall)} ({rate(done / max(wall, 1e-9))}seeds/s)"
-        + ("" if end is End.COMPLETE else f"; ended: {end.value}"))  # fmt: skip
-    for gap in summary["gaps"][:5]:
-        say("gap", f"seeds {gap[0]} to {gap[1] - 1} are not searched")
-    if len(summary["gaps"]) > 5:
-        say("gap", f"and {len(summary['gaps']) - 5} more; all are in summary.json")
-    say("survivors", f"{format_count(summary['survivors'])}, where chance alone gives {format_count(float(expected))}")
-    if best:
-        say("best", f"seed {best['seed']} ({best['seed']:#x}), skip {best['skip']}, offset {best['offset']}: "
-            f"{best['matches']} of {best['draws']} draws, E = {format_log10(best['log10_E'])}")  # fmt: skip
-        if best["heldout"]:
-            say(
-                "held out",
-                f"{best['heldout_matches']} of {best['heldout']} later draws, chance p = {format_log10(best['heldout_log10_p'])}",
-            )
-        if summary["verdict"] in ("found", "strong"):
-            say("next", " ".join(map(str, best["next_outputs"])))
-    say("verdict", VERDICTS[summary["verdict"]].format(**(best or {})) if best or summary["gaps"] else _nothing(job))
-    if summary["exit_code"] in (
-        ExitCode.ABORTED,
-        ExitCode.TIME_LIMIT,
-        ExitCode.STOPPED,
-        ExitCode.GAPS,
-        ExitCode.NO_DEVICE,
-    ):
-        say("resume", "the same command goes on where this run ended")
-    say("results", f"{job.folder}/results.h5")
-
-
-VERDICTS = {
-    "found": "FOUND: the seed explains the window and draws it was not chosen by",
-    "strong": "STRONG: not chance under the model; more draws after the window would confirm it",
-    "candidate": "CANDIDATE: one such survivor is not surprising; it needs more draws",
-    "chance": "CHANCE: no more than luck gives",
-}
-
-
-def _nothing(job: Job) -> str:
-    return (
-        f"NOTHING FOUND: none of {format_log10(float(np.log10(float(job.plan.n_hypotheses))))} hypotheses reaches {job.search.need} of "
-        f"{len(job.search.draws)} matches; a true one would have"
-    )
+def say(stream: TextIO, rows: list[tuple[str, str]]) -> None:
+    """Print rows of a key and a text; a key that repeats is printed once."""
+    last = ""
+    for key, text in rows:
+        print(f"{key if key != last else '':<12} {text}", file=stream, flush=True)
+        last = key
 
 
 if __name__ == "__main__":

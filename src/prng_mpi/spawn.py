@@ -50,8 +50,9 @@ def _run(argv: list[str], timeout: float) -> Finished:
 
 def _serve(channel: socket.socket) -> None:
     die_with_parent()
-    # Ctrl-C reaches the whole process group; the rank decides what it means.
+    # Ctrl-C and what mpirun passes on reach the whole process group; the rank decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with channel.makefile("rw") as stream:
         for line in stream:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -15,6 +17,9 @@ from prng_mpi.errors import ExitCode, PrngError, UsageError
 
 P = TypeVar("P")
 
+# What launch/env.sh says to ranks; no option of a step.
+LAUNCH_VARIABLES = ("PRNG_MPI_TTY", "PRNG_MPI_TOP", "PRNG_MPI_RANKS")
+
 
 class Done(Exception):
     """A step that has said all it has to say while preparing (a dry run, --show-config): end with this code."""
@@ -22,6 +27,34 @@ class Done(Exception):
     def __init__(self, code: ExitCode) -> None:
         super().__init__(code)
         self.code = code
+
+
+_asked, _asked_last = 0, -10.0
+
+
+def requests() -> int:
+    """How often this run was asked to stop: 1, finish the chunks that run; 2 or more, end at once."""
+    return _asked
+
+
+def _hear(number: int, frame: Any) -> None:
+    global _asked, _asked_last  # noqa: PLW0603
+    now = time.monotonic()
+    if number == signal.SIGTERM:
+        # mpirun kills a fraction of a second after it.
+        _asked = 2
+    elif now - _asked_last > 0.5:
+        # A terminal and a launcher may both pass on one Ctrl-C.
+        _asked += 1
+    _asked_last = now
+
+
+def _listen_for_signals(rank: int) -> None:
+    """Root counts what the user asks; the others hear it from root, as mpirun passes SIGUSR1 to every rank."""
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN if rank else _hear)
+    if not rank:
+        signal.signal(signal.SIGTERM, _hear)
 
 
 def main(
@@ -37,6 +70,7 @@ def main(
     flags, so --help and a bad flag end the job without MPI; the file and the environment are root's alone."""
     rank, size = comms.launched() or (0, 1)
     spawn.die_with_parent()
+    _listen_for_signals(rank)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere if rank else sys.stdout):
         try:
             config.load(options, argv, environ={}, read_file=lambda _: "")
@@ -45,7 +79,7 @@ def main(
     code, loaded, prepared, error = None, None, None, ""
     if rank == 0:
         try:
-            loaded = config.load(options, argv)
+            loaded = config.load(options, argv, other_env=LAUNCH_VARIABLES)
             prepared = prepare(loaded)
         except Done as e:
             code = e.code

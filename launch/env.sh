@@ -1,0 +1,43 @@
+# Sourced by every launch script, and by people who type mpirun themselves: the environment of a run.
+# HOSTFILE, NP: where and how many ranks (default: this host, one rank per core). VENV: the Python environment, at the
+# same path on every host.
+
+PRNG_MPI_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=${VENV:-$PRNG_MPI_TOP/.venv}
+if [ -x "$VENV/bin/python" ]; then
+    export VIRTUAL_ENV=$VENV PATH=$VENV/bin:$PATH
+fi
+
+# Open MPI refuses root without both of these.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# Messages over host memory only: ranks of different GPU vendors share nothing else, and ofi costs a second to start.
+export OMPI_MCA_pml=${OMPI_MCA_pml:-ob1} OMPI_MCA_btl=${OMPI_MCA_btl:-self,sm,tcp} OMPI_MCA_mpi_yield_when_idle=1
+# A rank drives a GPU, not a core: hosts may have more ranks than cores, and no rank is tied to one.
+export PRTE_MCA_rmaps_default_mapping_policy=${PRTE_MCA_rmaps_default_mapping_policy:-slot:oversubscribe}
+export PRTE_MCA_hwloc_default_binding_policy=${PRTE_MCA_hwloc_default_binding_policy:-none}
+# A cut cable is noticed in seconds, not minutes.
+export PRTE_MCA_oob_tcp_keepalive_time=10 PRTE_MCA_oob_tcp_keepalive_intvl=3 PRTE_MCA_oob_tcp_keepalive_probes=3
+# numpy's threads are of no use to a rank and cost memory on hosts with many.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
+# mpirun gives every rank a terminal of its own, so whether a person looks is found out here.
+export PRNG_MPI_TTY=$([ -t 1 ] && echo 1 || echo 0) COLUMNS=${COLUMNS:-$(tput cols 2>/dev/null || echo 100)}
+export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS'
+
+# What mpirun needs to know of the ranks.
+if [ -n "${HOSTFILE:-}" ]; then
+    PRNG_MPI_RANKS=(-hostfile "$HOSTFILE" ${NP:+-np "$NP"})
+else
+    PRNG_MPI_RANKS=(-np "${NP:-$(nproc)}")
+fi
+
+# Start ranks so that Ctrl-C once finishes the chunks that run (exit 5) and twice ends at once (exit 3): mpirun itself
+# kills every rank at the first, so it gets a session of its own and, for each Ctrl-C, SIGUSR1, which it passes on.
+run_ranks() {
+    setsid mpirun "${PRNG_MPI_RANKS[@]}" "$@" <&0 &
+    local pid=$!
+    trap 'kill -USR1 $pid 2>/dev/null' INT USR1
+    trap 'kill -TERM $pid 2>/dev/null' TERM HUP
+    # A trap ends a wait early; only the last one tells how mpirun ended.
+    while kill -0 $pid 2>/dev/null; do wait $pid || true; done
+    wait $pid
+}
