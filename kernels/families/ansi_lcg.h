@@ -1,6 +1,7 @@
 /*---
 title = "ANSI C LCG modulo 2^31, the whole state out"
 source = "ISO/IEC 9899:1990, 7.10.2.2 (constants 1103515245, 12345); glibc random_r TYPE_0"
+verified = "GSL 2.7.1"
 algebra = "affine modulo 2^31"
 lane_bits = 32
 word_bits = 32

@@ -1,6 +1,7 @@
 /*---
 title = "java.util.Random: 48-bit LCG, scrambled seed, a word is next(32)"
 source = "JDK 17, java/util/Random.java"
+verified = "JDK 17"
 algebra = "affine modulo 2^48"
 lane_bits = 64
 word_bits = 32

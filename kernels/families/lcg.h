@@ -1,6 +1,7 @@
 /*---
 title = "LCG modulo 2^bits with multiplier a and increment c; a word is the state >> shift"
 source = "D. E. Knuth, The Art of Computer Programming 2, 3.2.1; defaults: Numerical Recipes, ranqd1"
+verified = "libstdc++ 12"
 algebra = "affine modulo 2^bits"
 lane_bits = 64
 word_bits = 64

@@ -1,6 +1,7 @@
 /*---
 title = "minstd, multiplier 48271 (std::minstd_rand)"
 source = "S. K. Park, K. W. Miller, P. K. Stockmeyer, Technical correspondence, CACM 36(7), 1993"
+verified = "libstdc++ 12"
 algebra = "affine modulo 2^31 - 1"
 lane_bits = 64
 word_bits = 32

@@ -1,6 +1,7 @@
 /*---
 title = "minstd0, multiplier 16807 (std::minstd_rand0)"
 source = "S. K. Park, K. W. Miller, Random number generators: good ones are hard to find, CACM 31(10), 1988"
+verified = "libstdc++ 12, GSL 2.7.1"
 algebra = "affine modulo 2^31 - 1"
 lane_bits = 64
 word_bits = 32

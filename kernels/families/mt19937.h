@@ -1,6 +1,7 @@
 /*---
 title = "MT19937, init_genrand"
 source = "M. Matsumoto, T. Nishimura, Mersenne Twister, ACM TOMACS 8(1), 1998; mt19937ar.c, 2002"
+verified = "libstdc++ 12, GSL 2.7.1"
 algebra = "linear over GF(2), 19937 bits"
 lane_bits = 32
 word_bits = 32

@@ -1,6 +1,7 @@
 /*---
 title = "lcg32 of the replaced system: 1103515245 x + 12345 modulo the prime 2^31 - 1"
 source = "the replaced system; the constants belong to modulus 2^31 (see ansi_lcg)"
+verified = "description of the replaced system"
 algebra = "affine modulo 2^31 - 1"
 lane_bits = 64
 word_bits = 32

@@ -1,6 +1,7 @@
 /*---
 title = "Philox4x32-10 of the replaced system: the first word of each block only"
 source = "the replaced system; three of four words are thrown away"
+verified = "randomgen 2.5.1, first words"
 algebra = "counter"
 lane_bits = 64
 word_bits = 32

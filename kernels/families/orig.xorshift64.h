@@ -1,6 +1,7 @@
 /*---
 title = "xorshift64 of the replaced system: the multiplied word is written back into the state"
 source = "the replaced system; deviates from xorshift64*, which multiplies the output only"
+verified = "description of the replaced system"
 algebra = "none"
 lane_bits = 64
 word_bits = 64

@@ -1,6 +1,7 @@
 /*---
 title = "pcg32 (XSH RR 64/32), pcg32_srandom(seed, sequence)"
 source = "M. E. O'Neill, PCG: A family of simple fast space-efficient statistically good algorithms, HMC-CS-2014-0905"
+verified = "randomgen 2.5.1"
 algebra = "affine modulo 2^64, permuted output"
 lane_bits = 64
 word_bits = 32

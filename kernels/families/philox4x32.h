@@ -1,6 +1,7 @@
 /*---
 title = "Philox4x32-10: key = seed, 128-bit counter from 0, all four words in order"
 source = "J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, Parallel random numbers: as easy as 1, 2, 3, SC11"
+verified = "randomgen 2.5.1"
 algebra = "counter"
 lane_bits = 64
 word_bits = 32

@@ -1,6 +1,7 @@
 /*---
 title = "sfc64, a = b = c = seed, 12 warm-up rounds"
 source = "C. Doty-Humphrey, PractRand 0.94, RNG/sfc.cpp"
+verified = "NumPy 2.4"
 algebra = "none"
 lane_bits = 64
 word_bits = 64

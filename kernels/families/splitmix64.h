@@ -1,6 +1,7 @@
 /*---
 title = "splitmix64"
 source = "G. L. Steele, D. Lea, C. H. Flood, Fast splittable pseudorandom number generators, OOPSLA 2014"
+verified = "JDK 17"
 algebra = "counter, mixed output"
 lane_bits = 64
 word_bits = 64

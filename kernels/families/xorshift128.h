@@ -1,6 +1,7 @@
 /*---
 title = "xorshift128 (xor128), x = seed, the other words as published"
 source = "G. Marsaglia, Xorshift RNGs, J. Stat. Softw. 8(14), 2003, page 5"
+verified = "npm seedrandom 3.0.5"
 algebra = "linear over GF(2), 128 bits"
 lane_bits = 32
 word_bits = 32

@@ -1,6 +1,7 @@
 /*---
 title = "xorshift128+, shifts 23 18 5, seeded by splitmix64"
 source = "S. Vigna, Further scramblings of Marsaglia's xorshift generators, J. Comput. Appl. Math. 315, 2017"
+verified = "npm xorshift 1.2.0"
 algebra = "linear over GF(2), 128 bits, scrambled output"
 lane_bits = 64
 word_bits = 64

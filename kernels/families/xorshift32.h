@@ -1,6 +1,7 @@
 /*---
 title = "xorshift32, shifts 13 17 5"
 source = "G. Marsaglia, Xorshift RNGs, J. Stat. Softw. 8(14), 2003"
+verified = "JDK 17"
 algebra = "linear over GF(2), 32 bits"
 lane_bits = 32
 word_bits = 32

@@ -1,6 +1,7 @@
 /*---
 title = "xorshift64*, shifts 12 25 27; the state is the seed"
 source = "S. Vigna, An experimental exploration of Marsaglia's xorshift generators, scrambled, ACM TOMS 42(4), 2016"
+verified = "the paper's text re-typed, Rosetta Code's values"
 algebra = "linear over GF(2), 64 bits, scrambled output"
 lane_bits = 64
 word_bits = 64

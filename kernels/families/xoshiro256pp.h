@@ -1,6 +1,7 @@
 /*---
 title = "xoshiro256++, seeded by splitmix64"
 source = "D. Blackman, S. Vigna, Scrambled linear pseudorandom number generators, ACM TOMS 47(4), 2021"
+verified = "JDK 17"
 algebra = "linear over GF(2), 256 bits, scrambled output"
 lane_bits = 64
 word_bits = 64

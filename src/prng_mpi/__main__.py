@@ -21,8 +21,14 @@ def main() -> None:
             print(f"{title}\n" + "".join(f"  {name:<{width}}  {text}\n" for name, text in kept))
 
     show("steps (python -m prng_mpi.STEP --help)", list(STEPS.items()))
-    show("recipes (--recipe)", [(r.name, f"{r.title}  [verified: {r.verified}]") for r in recipes().values()])
-    show("families (kernels/families)", [(f.name, f"{f.title}; {f.algebra}") for f in kernels.families().values()])
+    named = [(r.name, f"{r.title}  [{r.verified}]") for r in recipes().values() if r.name != f"{r.family}.mod"]
+    show(
+        "recipes (--recipe), [whose outputs they were held against]", [*named, ("FAMILY.mod", "a family's output % M")]
+    )
+    show(
+        "families (kernels/families)",
+        [(f.name, f"{f.title}; {f.algebra}  [{f.verified}]") for f in kernels.families().values()],
+    )
     kind, why = devices.choose("auto")
     show(
         "devices (--device)", [(k, f"auto means this one here ({why})" if k == kind else "") for k in devices.KINDS[1:]]

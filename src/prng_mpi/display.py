@@ -15,6 +15,7 @@ from prng_mpi.statistics import format_count, z_score
 
 SCREEN_SECONDS = 0.5
 LINE_SECONDS = 10.0
+ANNOUNCE_SECONDS = 5.0
 
 
 def on_terminal(stream: TextIO) -> bool:
@@ -62,6 +63,7 @@ class Display:
         self.screen = on_terminal(self.stream)
         self._log = log
         self._drawn, self._events, self._next_log = 0, 0, 0.0
+        self._announced: set[int] = set()
         # The first chunks are small and tell little of the speed to come.
         self._next = 0.0 if self.screen else time.monotonic() + 3
 
@@ -71,6 +73,7 @@ class Display:
         if now >= self._next_log and self._log:
             self._next_log = now + LINE_SECONDS
             self._log("progress", **self.numbers(state, now))
+        self._announce(state, now)
         fresh, self._events = state.events[self._events :], len(state.events)
         for event in fresh:
             self._erase()
@@ -88,6 +91,23 @@ class Display:
         elif now >= self._next and self.scheduler.seeds_done:
             self._next = now + LINE_SECONDS
             print(self.total(state, now), file=self.stream, flush=True)
+
+    def _announce(self, state: State, now: float) -> None:
+        """Say which devices compute and why those, once all have reported or some keep the others waiting."""
+        reported = {rank for rank, r in state.ranks.items() if r.card or r.trouble}
+        if reported == self._announced or (len(reported) < len(state.ranks) and now - state.began < ANNOUNCE_SECONDS):
+            return
+        groups: dict[tuple[str, str], list[int]] = {}
+        for rank in sorted(reported - self._announced):
+            r = state.ranks[rank]
+            lost = ", the token was lost before it" if r.card and r.card.token_lost else ""
+            text = f"{r.card.device} on {r.card.host}" if r.card else f"not used: {r.trouble}"
+            groups.setdefault((text, f" ({r.card.why}{lost})" if r.card else ""), []).append(rank)
+        self._erase()
+        for (text, why), ranks in groups.items():
+            many = f"{len(ranks)} x " if len(ranks) > 1 else ""
+            print(f"{'devices':<12} {many}{text}{why}", file=self.stream, flush=True)
+        self._announced = reported
 
     def end(self) -> None:
         """Leave the last picture standing."""

@@ -33,12 +33,13 @@ class Family:
     """A generator as its file's head declares it.
 
     word_bits: 32 or 64, what one step yields; lane_bits: its widest arithmetic; seed_bits: seeds are below 2^seed_bits;
-    word_min, word_max: least and largest word; params: integers a user may set; known: (seed, first words) by the
+    verified: whose outputs its vectors are; word_min, word_max: least and largest word; params: integers a user may set; known: (seed, first words) by the
     published definition. seed_bits and the word range may depend on the params, as expressions."""
 
     name: str
     title: str
     source: str
+    verified: str
     algebra: str
     lane_bits: int
     word_bits: int
@@ -80,6 +81,7 @@ def families() -> dict[str, Family]:
             name=name,
             title=keys["title"],
             source=keys["source"],
+            verified=keys["verified"],
             algebra=keys["algebra"],
             lane_bits=keys["lane_bits"],
             word_bits=keys["word_bits"],

@@ -208,7 +208,7 @@ def recipes() -> dict[str, Recipe]:
         )  # fmt: skip
     for name, fam in kernels.families().items():
         if not name.startswith("orig."):
-            table[f"{name}.mod"] = Recipe(f"{name}.mod", f"{fam.title}, output % M", name, "mod", fam.source)
+            table[f"{name}.mod"] = Recipe(f"{name}.mod", f"{fam.title}, output % M", name, "mod", fam.verified)
     return table
 
 

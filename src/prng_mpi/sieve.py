@@ -24,7 +24,7 @@ from prng_mpi.devices.base import Device
 from prng_mpi.display import Display, duration
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
-from prng_mpi.history import cut_window, read_history
+from prng_mpi.history import History, cut_window, read_history
 from prng_mpi.ledger import Ledger, gaps, identity_hash
 from prng_mpi.profiles import profile
 from prng_mpi.recipes import recipe
@@ -121,7 +121,8 @@ class Job:
 
 
 def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
-    """Read the inputs, weigh the search against chance, say so. Raises UsageError; step.Done after a dry run."""
+    """Read the inputs, weigh the search against chance, say so. Raises UsageError, or IntegrityError for a damaged
+    ledger; step.Done after a dry run."""
     o = loaded.value
     if o.show_config:
         print(config.show(loaded), end="")
@@ -153,7 +154,7 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     name = identity_hash(identity)[:8]
     folder = o.output_dir or Path("results") / f"{o.recipe}-{name}"
     job = Job(search, o.seed_start, end, window.heldout, plan, identity, folder, config.to_toml(o))
-    _say_plan(job, history.source, history.dropped, len(history.draws), sys.stderr if o.json else sys.stdout)
+    _say_plan(job, o, history)
     if plan.expected_survivors > o.max_survivors:
         raise UsageError(
             f"this filter is hopeless: {plan.sentence()}, more than --max-survivors {o.max_survivors:g}; raise --threshold, "
@@ -161,16 +162,18 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
         )
     if o.dry_run:
         raise step.Done(ExitCode.FOUND)
+    # Another search, a damaged ledger, a folder that can't be written: refused before anything starts.
+    Ledger.open(folder / "ledger.sqlite", identity, resume=o.resume).close()
     return job
 
 
-def _say_plan(job: Job, source: str, dropped: int, draws: int, stream: TextIO) -> None:
+def _say_plan(job: Job, o: SieveOptions, history: History) -> None:
     s, plan = job.search, job.plan
     k = len(s.draws)
     rows = [
         ("search", f"{s.recipe.name}, modulus {s.modulus}: {s.recipe.title}  [{identity_hash(job.identity)[:8]}]"),
-        ("data", f"{source}: draws {s.window_start} to {s.window_start + k - 1} of {draws}, {len(job.heldout)} held out to confirm"
-         + (f"; {dropped} of other sessions left out" if dropped else "")),
+        ("data", f"{history.source}: draws {s.window_start} to {s.window_start + k - 1} of {len(history.draws)}, {len(job.heldout)} held out to confirm"
+         + (f"; {history.dropped} of other sessions left out" if history.dropped else "")),
         ("seeds", f"{job.start} to {job.end - 1}: {format_count(job.seeds)}"),
         ("hypotheses", f"skips {s.skips[0]} to {s.skips[1]}, offsets {s.offsets[0]} to {s.offsets[1]}, "
          f"a match on {s.need} of {k} draws survives"),
@@ -181,9 +184,9 @@ def _say_plan(job: Job, source: str, dropped: int, draws: int, stream: TextIO) -
     kinds = ("cpu", "cuda", "rocm")
     times = ", ".join(f"{duration(outputs / profile(kind).outputs_per_second)} on one {kind} rank" for kind in kinds)
     memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
-    rows.append(("work", f"roughly {times}; about {memory:.0f} MB of host memory a rank"))
+    rows.append(("work", f"roughly {times}; {o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
     rows.append(("results", str(job.folder)))
-    say(stream, rows)
+    say(sys.stderr if o.json else sys.stdout, rows)
 
 
 def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
