@@ -5,11 +5,15 @@
 typedef struct {
     /* the mapping */
     u64 modulus, magic32, magic64, bits, mask, limit, power_of_two;
+    /* x mod M can be d where (x - d) inverse, turned right by twos, is at most quotient (M = odd 2^twos) */
+    u64 inverse, twos, quotient;
     /* the window and the hypotheses of each seed */
     u64 draws, need, skip_min, skip_max, offset_min, offset_max, window_start;
     /* how the outputs are made: jumping along (stride) or once for all hypotheses, into `positions` slots that begin
        with output `first` */
     u64 stride, first, positions;
+    /* lanes only: how many outputs the glance at a group goes through before it leaves the rest to the full sieve; 0: no glance */
+    u64 reach;
     u64 param[4];
 } search;
 
@@ -52,6 +56,17 @@ FN w32 reduce64(w64 x, const search *q) {
 #endif
 }
 
+/* Whether x mod M can be d: a multiplication in place of a division (H. S. Warren, Hacker's Delight, 10-17). True for a
+   few x below d as well, so a hint only says where to look closer. A mapping's `refuses` says which lanes reject. */
+FN w32 hint32(w32 x, u32 d, const search *q) {
+    u32 inverse = (u32)q->inverse;
+    return upto(turn_right32(x * inverse - d * inverse, (u32)q->twos), all32((u32)q->quotient));
+}
+
+FN w32 hint64(w64 x, u32 d, const search *q) {
+    return upto64(turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
+}
+
 #if WORDS == 1
 #if WORD_BITS == 64
 /* x % M */
@@ -59,7 +74,11 @@ FN w32 map_mod(raw x, w32 *value, const search *q) {
     *value = reduce64(x, q);
     return all32(~0u);
 }
+
+FN w32 map_mod_hint(raw x, u32 d, const search *q) { return hint64(x, d, q); }
 #else
+FN w32 map_mod_hint(raw x, u32 d, const search *q) { return hint32(x, d, q); }
+
 /* x % M */
 FN w32 map_mod(raw x, w32 *value, const search *q) {
     *value = reduce32(x, q);
@@ -67,17 +86,22 @@ FN w32 map_mod(raw x, w32 *value, const search *q) {
 }
 
 /* java.util.Random.nextInt(M): next(31); a power of two takes the high bits, else u % M, again while
-   u - r + (M - 1) overflows 31 bits. JDK 17, java/util/Random.java. */
+   u - r + (M - 1) overflows 31 bits, that is while u is above the last full multiple. JDK 17, java/util/Random.java. */
 FN w32 map_java(raw x, w32 *value, const search *q) {
     w32 u = x >> 1;
     if (q->power_of_two) {
         *value = u >> (u32)(31 - q->bits);
         return all32(~0u);
     }
-    w32 r = reduce32(u, q);
-    *value = r;
-    return (((u - r + (u32)(q->modulus - 1)) >> 31) & 1u) - 1u;
+    *value = reduce32(u, q);
+    return upto(u, all32((u32)q->limit));
 }
+
+FN w32 map_java_hint(raw x, u32 d, const search *q) {
+    return q->power_of_two ? equal(x >> (u32)(32 - q->bits), all32(d)) : hint32(x >> 1, d, q);
+}
+
+FN w32 map_java_refuses(raw x, const search *q) { return above(x >> 1, all32((u32)q->limit)); }
 
 /* The top bit_length(M) bits, again while >= M: CPython 3.11, Lib/random.py _randbelow_with_getrandbits. */
 FN w32 map_top_bits(raw x, w32 *value, const search *q) {
@@ -100,8 +124,14 @@ FN w32 map_php(raw x, w32 *value, const search *q) {
         return all32(~0u);
     }
     *value = reduce32(x, q);
-    return ~above(x, all32((u32)q->limit));
+    return upto(x, all32((u32)q->limit));
 }
+
+FN w32 map_php_hint(raw x, u32 d, const search *q) {
+    return q->power_of_two ? equal(x & (u32)(q->modulus - 1), all32(d)) : hint32(x, d, q);
+}
+
+FN w32 map_php_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit)); }
 #endif
 #else
 #define UNIT53 (1.0 / 9007199254740992.0)

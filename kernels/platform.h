@@ -52,6 +52,8 @@ FN w64 wide(w32 x) { return x; }
 FN w32 equal(w32 a, w32 b) { return a == b ? ~0u : 0u; }
 FN w32 above(w32 a, w32 b) { return a > b ? ~0u : 0u; }
 FN w64 above64(w64 a, w64 b) { return a > b ? ~0ull : 0ull; }
+FN w32 upto(w32 a, w32 b) { return a <= b ? ~0u : 0u; }
+FN w32 upto64(w64 a, w64 b) { return a <= b ? ~0u : 0u; }
 FN u32 any(w32 mask) { return mask; }
 FN w32 scaled(w64 x, double factor) { return (u32)((double)x * factor); }
 FN w32 ramp32(void) { return 0; }
@@ -72,6 +74,8 @@ FN w64 wide(w32 x) { return __builtin_convertvector(x, w64); }
 FN w32 equal(w32 a, w32 b) { return (w32)(a == b); }
 FN w32 above(w32 a, w32 b) { return (w32)(a > b); }
 FN w64 above64(w64 a, w64 b) { return (w64)(a > b); }
+FN w32 upto(w32 a, w32 b) { return (w32)(a <= b); }
+FN w32 upto64(w64 a, w64 b) { return low((w64)(a <= b)); }
 /* x < 2^53, so the conversion is exact and only the product rounds, as in the languages that scale a double. */
 FN w32 scaled(w64 x, double factor) {
     f64_lanes product = __builtin_convertvector((i64_lanes)x, f64_lanes) * factor;
@@ -103,6 +107,22 @@ FN w32 least(w32 a, w32 b) { return pick(above(a, b), b, a); }
 FN w64 least64(w64 a, w64 b) { return pick64(above64(a, b), b, a); }
 #define ROTL32(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define ROTL64(x, n) (((x) << (n)) | ((x) >> (64 - (n))))
+
+FN w32 turn_right32(w32 x, u32 n) {
+#if LANES == 16 && defined(__AVX512F__)
+    return (w32)_mm512_rorv_epi32((__m512i)x, _mm512_set1_epi32((int)n));
+#else
+    return x >> n | x << (-n & 31);
+#endif
+}
+
+FN w64 turn_right64(w64 x, u32 n) {
+#if LANES == 8 && defined(__AVX512F__)
+    return (w64)_mm512_rorv_epi64((__m512i)x, _mm512_set1_epi64((long long)n));
+#else
+    return x >> n | x << (-n & 63);
+#endif
+}
 
 /* The low halves of two words multiplied to 64 bits. */
 FN w64 mul_low(w64 a, w64 b) {

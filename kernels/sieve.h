@@ -242,12 +242,108 @@ void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jump
 
 #else
 
+/* -------------------------------------------------------------------------------------- a glance at a group of blocks */
+
+/* Nearly every seed fails early, so a group of blocks is first looked at as a whole: several blocks hide the latency of
+   one another's instructions, one branch serves all, and a hint takes the place of the division. The glance may call a
+   group promising that is not, never the other way round; `sieve_block` then has the last word. */
+#define GROUP (LANE_BITS == 32 ? 8 : 4)
+#define ALL _Pragma("GCC unroll 8") for (u32 b = 0; b < GROUP; b++)
+
 u32 lanes(void) { return LANES; }
 
+#if LANES > 1 && defined(HINT)
+/* 32-bit words of buffer that each kept output of a group takes. */
+u32 group_words(void) { return sizeof(word) / 4 * GROUP; }
+
+/* Whether some seed has more than n hopes, or has refused. */
+FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
+    ALL refused |= above(hopes[b], all32(n));
+    return any(refused);
+}
+
+FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps, word *kept) {
+    u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach;
+    state g[GROUP];
+    w32 hopes[GROUP], refused = all32(0);
+#ifdef HAS_GROUP_SEEDING
+    GROUP_SEEDING(g, start, reach);
+#else
+    ALL SEEDING(&g[b], seeds_from(start + b * LANES), q->param);
+#endif
+#ifdef JUMPS
+    if (q->stride) {
+        const jump *to = jumps + (q->skip_max - q->skip_min + 1);
+        state begun[GROUP];
+        ALL begun[b] = g[b];
+        for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
+            for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
+                jump first = to[o + s - q->first], over = jumps[s - q->skip_min];
+                ALL {
+                    g[b] = begun[b];
+                    hopes[b] = all32(0);
+                }
+                if (o + s) ALL leap(&g[b], first);
+                for (u32 i = 0;;) {
+                    u32 d = draws[i];
+                    ALL hopes[b] -= HINT(take(&g[b]), d, q);
+                    u32 left = k - ++i;
+                    if (left < need && !any_above(hopes, need - left - 1, refused)) break;
+                    if (i == k) return 1;
+                    if (s) ALL leap(&g[b], over);
+                }
+            }
+        return 0;
+    }
+    ALL leap(&g[b], jumps[q->skip_max - q->skip_min + 1]);
+#endif
+    u32 have = 0;
+    for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
+        for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
+            u32 p = o + s - (u32)q->first;
+            ALL hopes[b] = all32(0);
+            for (u32 i = 0;;) {
+                u32 d = draws[i];
+                if (p >= reach) return 1;
+                for (; have <= p; have++) {
+                    ALL {
+                        raw x = take(&g[b]);
+                        kept[have * GROUP + b] = x;
+#ifdef REFUSES
+                        refused |= REFUSES(x, q);
+#endif
+                    }
+                }
+                ALL hopes[b] -= HINT(kept[p * GROUP + b], d, q);
+                u32 left = k - ++i;
+                if (left < need && !any_above(hopes, need - left - 1, refused)) break;
+                if (i == k) return 1;
+                p += s + 1;
+            }
+        }
+    return any(refused) != 0;
+}
+#endif
+
 void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
-           u64 *found, u32 *buffer) {
+           u64 *found, u32 *buffer, u32 *group_buffer) {
     const search local = *q;
+#if LANES > 1 && defined(HINT)
+    u64 glances = 0, promises = 0;
+#endif
     for (u64 n = 0; n < count; n += LANES) {
+#if LANES > 1 && defined(HINT)
+        /* A filter that most groups pass is not worth a glance. */
+        if (local.reach && n % (GROUP * LANES) == 0)
+            for (; n + GROUP * LANES <= count && 2 * promises <= glances + 16; n += GROUP * LANES) {
+                glances++;
+                if (promising(start + n, &local, draws, jumps, (word *)group_buffer)) {
+                    promises++;
+                    break;
+                }
+            }
+        if (n >= count) break;
+#endif
         best b = sieve_block(seeds_from(start + n), &local, draws, jumps, buffer);
         if (!any(above(b.matches, all32((u32)local.need - 1)))) continue;
         for (u32 i = 0; i < LANES && n + i < count; i++) {

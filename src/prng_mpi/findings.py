@@ -12,7 +12,7 @@ import numpy.typing as npt
 from prng_mpi import statistics
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.display import duration, rate
-from prng_mpi.errors import PrngError
+from prng_mpi.errors import IntegrityError
 from prng_mpi.records import HIT, SURVIVOR
 from prng_mpi.search import Search
 from prng_mpi.statistics import Plan, format_count, format_log10
@@ -52,7 +52,7 @@ def judge(
     search: Search, plan: Plan, hits: npt.NDArray[np.void], heldout: npt.NDArray[np.uint32], share: float
 ) -> Findings:
     """Check and weigh hits, HIT (n,) sorted by seed. heldout: the draws after the window, '<u4'; share: of the seeds
-    that are done. Raises PrngError if the plain build does not find a hit: some device computes wrongly."""
+    that are done. Raises IntegrityError if the plain build does not find a hit: some device computes wrongly."""
     survivors = np.zeros(len(hits), SURVIVOR)
     for name in HIT.names or ():
         survivors[name] = hits[name]
@@ -63,7 +63,7 @@ def judge(
     survivors["verified"][order] = verify(search, hits[order])
     wrong = [int(survivors["seed"][i]) for i in order if not survivors["verified"][i]]
     if wrong:
-        raise PrngError(
+        raise IntegrityError(
             f"the CPU device does not find {len(wrong)} of {len(order)} survivors (first: seed {wrong[0]}): a device "
             f"computed wrongly; the chunks table of the ledger names it, leave it out and search in another folder"
         )

@@ -25,14 +25,17 @@ class Mapping:
     words: int = 1
     max_modulus: int = 2**32
     uniform: bool = True
+    # Width of what is divided by M, where a rejection is a value above the last full multiple of it.
+    bits: int | None = None
+    hint: bool = False
 
 
 MAPPINGS = {
-    "mod": Mapping("map_mod", uniform=False),
-    "java": Mapping("map_java", rejects=True, max_modulus=2**31 - 1),
+    "mod": Mapping("map_mod", uniform=False, hint=True),
+    "java": Mapping("map_java", rejects=True, max_modulus=2**31 - 1, bits=31, hint=True),
     "top_bits": Mapping("map_top_bits", rejects=True, max_modulus=2**32 - 1),
     "masked": Mapping("map_masked", rejects=True),
-    "php": Mapping("map_php", rejects=True),
+    "php": Mapping("map_php", rejects=True, bits=32, hint=True),
     "unit_27_26": Mapping("map_unit_27_26", words=2),
     "unit_26_27": Mapping("map_unit_26_27", words=2, max_modulus=2**31 - 1),
 }
@@ -94,6 +97,8 @@ class Recipe:
             "MAPPING": self.map.function,
         }
         defines |= {"REJECTS": 1} if self.map.rejects else {}
+        defines |= {"HINT": f"{self.map.function}_hint"} if self.map.hint else {}
+        defines |= {"REFUSES": f"{self.map.function}_refuses"} if self.map.hint and self.map.rejects else {}
         defines |= {"LOW_WORD_FIRST": 1} if self.low_first else {}
         return kernels.source(self.family, tuple(defines.items()))
 

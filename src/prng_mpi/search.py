@@ -18,8 +18,9 @@ SEARCH = np.dtype(
         (name, "<u8")
         for name in (
             *("modulus", "magic32", "magic64", "bits", "mask", "limit", "power_of_two"),
+            *("inverse", "twos", "quotient"),
             *("draws", "need", "skip_min", "skip_max", "offset_min", "offset_max", "window_start"),
-            *("stride", "first", "positions"),
+            *("stride", "first", "positions", "reach"),
         )
     ]
     + [("param", "<u8", (4,))]
@@ -27,6 +28,9 @@ SEARCH = np.dtype(
 
 # Outputs a rank may keep per seed: 64 MiB on a CPU with sixteen lanes.
 MAX_POSITIONS = 2**20
+# Outputs a glance may keep, and about how many seeds it is at: 8 MiB at most.
+MAX_REACH = 2**14
+GROUP_SEEDS = 128
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,19 @@ class Search:
         looks = self.per_seed * depth
         return self._span(len(self.draws)) > MAX_POSITIONS or looks <= self._span(depth) + looks / 3
 
+    @property
+    def reach(self) -> int:
+        """Outputs that the glance of a CPU device at a group of seeds goes through; 0 where it is not worth one.
+
+        Nearly all seeds fail within k - need + 1 draws. A call that rejects is looked at closely, so the glance is of
+        use only where hardly any group holds one that does."""
+        if self.recipe.map.bits is None and self.recipe.map.rejects:
+            return 0
+        depth = min(len(self.draws), len(self.draws) - self.need + 3)
+        reach = min(self._span(depth) + (0 if self.jumps else self.first), MAX_REACH)
+        refused = (2**self.recipe.map.bits % self.modulus) / 2**self.recipe.map.bits if self.recipe.map.bits else 0.0
+        return reach if refused * reach * GROUP_SEEDS < 0.1 else 0
+
     def chances(self, draws: npt.NDArray[np.uint32] | None = None) -> npt.NDArray[np.float64]:
         """P(a random output equals the draw), shape (k,)."""
         return self.recipe.chances(self.draws if draws is None else draws, self.modulus, self.params)
@@ -107,14 +124,21 @@ class Search:
     def record(self) -> npt.NDArray[np.void]:
         """The kernel's `search`, shape (1,)."""
         m, jumps = self.modulus, self.jumps
+        # A word, and of it what the mapping divides: all, or Java's next(31).
+        word = kernels.family(self.recipe.family).word_bits
+        bits = self.recipe.map.bits or word
+        twos = (m & -m).bit_length() - 1
         values = {
             "modulus": m,
             "magic32": 2**32 // m,
             "magic64": 2**64 // m,
             "bits": m.bit_length() - (m & (m - 1) == 0 and self.recipe.mapping == "java"),
             "mask": (1 << (m - 1).bit_length()) - 1,
-            # The largest word below the last full multiple of M.
-            "limit": 2**32 - 2**32 % m - 1,
+            # The largest value below the last full multiple of M.
+            "limit": 2**bits - 2**bits % m - 1,
+            "inverse": pow(m >> twos, -1, 2**word),
+            "twos": twos % word,
+            "quotient": (2**bits - 1) // m,
             "power_of_two": m & (m - 1) == 0,
             "draws": len(self.draws),
             "need": self.need,
@@ -126,6 +150,7 @@ class Search:
             "stride": self.stride,
             "first": self.first if jumps else 0,
             "positions": 1 if self.stride else self.positions,
+            "reach": self.reach,
         }
         record = np.zeros(1, SEARCH)
         for key, value in values.items():

@@ -283,6 +283,9 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             events.close({"reason": end.value, "exit_code": int(code)})
     if o.json:
         print((job.folder / "summary.json").read_text(), end="", flush=True)
+    if end is End.NO_DEVICE:
+        why = next((state.trouble for state in farm.state.ranks.values() if state.trouble), "none reported in time")
+        print(f"prng_mpi: no device is left to search with ({why}); the same command goes on from here", file=sys.stderr)
     if not heard:
         print("prng_mpi: some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
         comm.abort(code)

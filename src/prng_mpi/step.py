@@ -85,6 +85,10 @@ def main(
             code = e.code
         except PrngError as e:
             code, error = e.exit_code, str(e)
+        # Python's own exit code for it is 1, which would say that the search is done and nothing was found.
+        except Exception as e:  # noqa: BLE001
+            traceback.print_exc()
+            code, error = ExitCode.ABORTED, f"{type(e).__name__} while preparing, see above; nothing was started"
         if error:
             print(f"prng_mpi: {error}", file=sys.stderr, flush=True)
     if size > 1:

@@ -94,6 +94,14 @@ def _pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
+def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np.uint32], ctypes.c_void_p]:
+    """A buffer of at least so many words, the one given if it is large enough, and where it is aligned to 64 bytes, as
+    vector stores want it."""
+    if len(buffer) < words + 16:
+        buffer = np.zeros(words + 16, np.uint32)
+    return buffer, ctypes.c_void_p((buffer.ctypes.data + 63) & ~63)
+
+
 class CpuDevice(Device):
     """kind: a key of the three builds above."""
 
@@ -107,7 +115,9 @@ class CpuDevice(Device):
         self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(recipe.source, "reference")))
         self.lanes = 1 if kind == "emulated" else int(self._library.lanes())
         self.name = f"{_processor()}, {self.lanes} lanes" if kind == "cpu" else f"{_processor()}, {kind}"
+        self._group_words = int(self._library.group_words()) if kind == "cpu" and hasattr(self._library, "group_words") else 0
         self._buffer = np.zeros(0, np.uint32)
+        self._group_buffer = np.zeros(0, np.uint32)
         self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
 
     def jump_table(self, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
@@ -124,12 +134,12 @@ class CpuDevice(Device):
 
     def _slots(self, positions: int) -> ctypes.c_void_p:
         threads = self.grid[0] * self.grid[1] if self.kind == "emulated" else self.lanes
-        words = positions * threads + 16
-        if len(self._buffer) < words:
-            self._buffer = np.zeros(words, np.uint32)
-        # Vector stores want 64-byte alignment.
-        address = (self._buffer.ctypes.data + 63) & ~63
-        return ctypes.c_void_p(address)
+        self._buffer, address = _aligned(self._buffer, positions * threads)
+        return address
+
+    def _group_slots(self, reach: int) -> ctypes.c_void_p:
+        self._group_buffer, address = _aligned(self._group_buffer, reach * self._group_words)
+        return address
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
         record, draws, jumps = self._prepared(search)
@@ -142,7 +152,7 @@ class CpuDevice(Device):
         if self.kind == "emulated":
             self._library.sieve_emulated(*self.grid, *arguments)
         else:
-            self._library.sieve(*arguments)
+            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
