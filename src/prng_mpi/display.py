@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -83,9 +84,7 @@ class Display:
                 self._next = now + SCREEN_SECONDS
                 self._erase()
                 lines = self.lines(state, now)
-                width = (
-                    os.get_terminal_size().columns if self.stream.isatty() else int(os.environ.get("COLUMNS", "100"))
-                )
+                width = shutil.get_terminal_size((100, 24)).columns
                 print("\n".join(line[: max(width, 40) - 1] for line in lines), file=self.stream, flush=True)
                 self._drawn = len(lines)
         elif now >= self._next and self.scheduler.seeds_done:

@@ -154,10 +154,14 @@ class RankState:
     hits: int = 0
     seconds: float = 0.0
     since: float = 0.0
+    given: float | None = None
 
     def idle(self, now: float) -> float:
-        """Share of the time since it was ready that it did not compute."""
-        return max(0.0, 1 - self.seconds / (now - self.since)) if self.card and now > self.since else 0.0
+        """Share of the time since it was ready that it did not compute; a chunk that runs counts from when it was given."""
+        if self.card is None or now <= self.since:
+            return 0.0
+        busy = self.seconds + (now - self.given if self.given is not None else 0.0)
+        return max(0.0, 1 - busy / (now - self.since))
 
 
 @dataclass
@@ -287,6 +291,7 @@ class Farm:
         now, state = self.clock(), self.state.ranks[rank]
         lease = self._leases.pop(done.lease)
         state.seconds += done.seconds
+        state.given = None
         reason = done.error or _outside(lease, done.hits)
         if reason:
             state.failed += 1
@@ -322,6 +327,7 @@ class Farm:
             busy = True
             self._idle.discard(rank)
             self._leases[lease.id] = lease
+            self.state.ranks[rank].given = now
             card = self.state.ranks[rank].card
             assert card is not None
             self.log.issued(lease, card)

@@ -255,7 +255,10 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
                 rest = f"{format_count(job.seeds - before)} to go" if todo else "nothing is left to search"
                 say(out, [("resumed", f"{format_count(before)} seeds were done before, {rest}")])
             policy = Policy(
-                chunk_seconds=o.chunk_seconds, max_chunk_seconds=max(10.0, o.chunk_seconds), lease_margin=o.lease_margin
+                chunk_seconds=o.chunk_seconds,
+                max_chunk_seconds=max(Policy.max_chunk_seconds, o.chunk_seconds),
+                tail_seconds=min(Policy.tail_seconds, o.chunk_seconds),
+                lease_margin=o.lease_margin,
             )
             scheduler = Scheduler(todo, policy)
             display = Display(

@@ -13,15 +13,18 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from prng_mpi.errors import IntegrityError, PrngError, UsageError
 from prng_mpi.ledger import Attempt, Chunk, sync_folder
 from prng_mpi.records import SURVIVOR
+
+# Root alone writes results, so no other rank pays for HDF5: 13 MB and a twentieth of a second.
+if TYPE_CHECKING:
+    import h5py
 
 SCHEMA_VERSION = 1
 EVENTS_SCHEMA = 1
@@ -97,6 +100,8 @@ def write_results(
     Raises:
         PrngError: the disk is full or fails; an earlier file at `path` is left as it was.
     """
+    import h5py
+
     order = np.lexsort((survivors["window_start"], survivors["offset"], survivors["skip"], survivors["seed"]))
     tables = {"survivors": survivors[order].astype(SURVIVOR), "chunks": chunks, "ranks": ranks}
     # Made in memory: HDF5 crashes the process some time after it met a full disk. Attributes past 64 KB (a long
@@ -124,6 +129,8 @@ def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
         UsageError: no such file.
         IntegrityError: not such a file, damaged, or its payload_hash does not hold.
     """
+    import h5py
+
     if not path.is_file():
         raise UsageError(f"{path} does not exist; name the results.h5 of a finished run")
     try:
@@ -278,6 +285,8 @@ def _write_histogram(group: h5py.Group, matches: NDArray[Any], observed: NDArray
 
 
 def _text_dtype(texts: Iterable[str]) -> Any:
+    import h5py
+
     return h5py.string_dtype("utf-8", max((len(text.encode()) for text in texts), default=0) or 1)
 
 

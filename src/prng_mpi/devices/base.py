@@ -26,12 +26,13 @@ JUMP = np.dtype([("a", "<u8"), ("c", "<u8")])
 class Device(ABC):
     """One device, opened, with the program of one recipe.
 
-    slice_seconds: how long one launch should take; a stop request is seen between slices."""
+    slice_seconds: how long one launch should take; a stop request is seen between slices. first_slice: outputs that the
+    first launch, of unknown speed, may have to look at."""
 
     kind: str
     name: str
     slice_seconds = 0.25
-    first_slice = 4096
+    first_slice = 1 << 17
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -57,13 +58,15 @@ class Device(ABC):
         """Every survivor in [start, stop), sorted by seed: HIT (n,). None if `stopped()` said so before the end.
 
         Raises DeviceError if the device fails; a failed launch is never counted as searched."""
+        # The first launch of a device is sized by the work a seed can be at most.
+        first = max(1, self.first_slice // (search.per_seed * len(search.draws)))
         parts = [np.zeros(0, HIT)]
         at, capacity = start, 1024
         while at < stop:
             if stopped():
                 return None
-            size = max(self.first_slice, int(self._rate * self.slice_seconds))
-            size = min(size, stop - at, BOUNDARY - at % BOUNDARY)
+            size = int(self._rate * self.slice_seconds) or first
+            size = min(max(size, 1), stop - at, BOUNDARY - at % BOUNDARY)
             began = time.perf_counter()
             found, hits = self._sieve(search, at, size, capacity)
             if found > capacity:

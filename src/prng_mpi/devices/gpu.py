@@ -42,7 +42,7 @@ class GpuDevice(Device):
     """One GPU, one rank. Launches stay far under the 2 s after which a display's watchdog, or a user, loses patience."""
 
     slice_seconds = 0.5
-    first_slice = 1 << 16
+    first_slice = 1 << 26
 
     def __init__(self, recipe: Recipe, kind: str, local_rank: int) -> None:
         super().__init__(recipe)
