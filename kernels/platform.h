@@ -25,9 +25,6 @@ typedef unsigned long long u64;
 #define FN static inline __attribute__((always_inline))
 typedef unsigned int u32;
 typedef unsigned long long u64;
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 #endif
 
 #if defined(GRID) || defined(SCALAR)
@@ -62,6 +59,9 @@ FN w64 ramp64(void) { return 0; }
 
 #else
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 typedef u32 w32 __attribute__((vector_size(4 * LANES)));
 typedef u64 w64 __attribute__((vector_size(8 * LANES)));
 typedef long long i64_lanes __attribute__((vector_size(8 * LANES)));

@@ -11,6 +11,12 @@ known = [
     [4294967297, [3568162163, 256875736, 2756054639, 154990994, 1961872636]],
 ]
 known_at = [[42, 9999, 2873405070]]
+[affine]
+bits = 48
+a = 0x5DEECE66D
+c = 11
+shift = 16
+seed_xor = { seed = 0x5DEECE66D, seed_raw = 0 }
 ---*/
 
 #include "affine.h"

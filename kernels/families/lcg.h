@@ -17,6 +17,12 @@ a = 1664525
 c = 1013904223
 bits = 32
 shift = 0
+[affine]
+bits = "bits"
+a = "a"
+c = "c"
+shift = "shift"
+seed_xor = { seed = 0 }
 ---*/
 
 #include "affine.h"

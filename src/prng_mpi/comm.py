@@ -105,6 +105,8 @@ class Comm:
         sys.stderr.flush()
         if self._world is not None:
             if alone:
+                # mpirun drops what it has not read of a rank's last words by then.
+                time.sleep(0.3)
                 self._world.Abort(code)
             while self._pending:
                 self._pending = [request for request in self._pending if not request.Test()]

@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 
 def rate(per_second: float) -> str:
     """A rate with a metric prefix: 176 k, 2.1 M, 3.40 G."""
-    for prefix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if per_second >= size:
             return f"{per_second / size:.3g} {prefix}"
     return f"{per_second:.3g} "

@@ -29,6 +29,17 @@ def folder() -> Path:
 
 
 @dataclass(frozen=True)
+class Affine:
+    """state -> a state + c (mod 2^bits); a word is state >> shift; a seed's state is seed ^ seed_xor."""
+
+    bits: int
+    a: int
+    c: int
+    shift: int
+    seed_xor: int
+
+
+@dataclass(frozen=True)
 class Family:
     """A generator as its file's head declares it.
 
@@ -47,12 +58,23 @@ class Family:
     _word_min: str
     _word_max: str
     params: dict[str, int] = field(default_factory=dict)
+    _affine: dict[str, Any] = field(default_factory=dict)
     known: tuple[tuple[int, tuple[int, ...]], ...] = ()
     known_at: tuple[tuple[int, int, int], ...] = ()
 
-    def _evaluate(self, expression: str, params: dict[str, int]) -> int:
+    def _evaluate(self, expression: str | int, params: dict[str, int]) -> int:
+        if isinstance(expression, int):
+            return expression
         # The expression stands in our own kernel file and sees nothing but the parameters.
         return int(eval(expression, {"__builtins__": {}}, {**self.params, **params}))
+
+    def affine(self, params: dict[str, int], seeding: str) -> Affine | None:
+        """The family's algebra where it is affine modulo a power of two and the seeding is a mere xor; else None."""
+        table = self._affine
+        if not table or seeding not in table["seed_xor"]:
+            return None
+        values = {key: self._evaluate(table[key], params) for key in ("bits", "a", "c", "shift")}
+        return Affine(**values, seed_xor=table["seed_xor"][seeding])
 
     def seed_bits(self, params: dict[str, int]) -> int:
         return self._evaluate(self._seed_bits, params)
@@ -89,6 +111,7 @@ def families() -> dict[str, Family]:
             _word_min=keys.get("word_min", "0"),
             _word_max=keys.get("word_max", f"2**{keys['word_bits']} - 1"),
             params=keys.get("params", {}),
+            _affine=keys.get("affine", {}),
             known=tuple((_int(seed), tuple(map(_int, words))) for seed, words in keys.get("known", [])),
             known_at=tuple((_int(seed), index, _int(word)) for seed, index, word in keys.get("known_at", [])),
         )

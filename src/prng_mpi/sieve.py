@@ -21,6 +21,7 @@ from prng_mpi import config, devices, findings, kernels, spawn, statistics, step
 from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.devices.base import Device
+from prng_mpi.devices.lift import forecast, lane_seconds
 from prng_mpi.display import Display, duration
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
@@ -36,6 +37,9 @@ from prng_mpi.store import EventLog, chunk_table, payload_hash, rank_table, writ
 
 # Without --seed-end a recipe with a larger seed space is searched to here.
 DEFAULT_SEED_END = 2**32
+METHODS = ("auto", "lanes", "lift")
+# Lanes that take longer than this, roughly and on one core, give way to a lift that does not.
+PATIENCE = 30.0
 
 
 def seconds(text: str) -> float:
@@ -80,6 +84,12 @@ class SieveOptions:
     max_survivors: float = option(
         1e6, "refuse a filter from which chance alone would leave more seeds than this", minimum=0, section="Hypotheses"
     )
+    method: str = option(
+        "auto",
+        "lanes: hold every seed against the window; lift: low bits of the state first (power-of-two LCGs)",
+        choices=METHODS,
+        section="Devices",
+    )
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
     require_gpu: bool = option(False, "refuse to compute on a CPU", section="Devices")
     chunk_seconds: float = option(1.0, "a chunk is what a rank does in this time", minimum=0.001, section="Devices")
@@ -114,6 +124,8 @@ class Job:
     identity: dict[str, Any]
     folder: Path
     config: str
+    method: str
+    miss: float
 
     @property
     def seeds(self) -> int:
@@ -150,11 +162,12 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     plan = statistics.plan_evidence(
         search.chances(), window.draws, o.threshold, seeds=end - o.seed_start, skips=skips, offsets=offsets
     )
+    method, miss, reason = _method(o.method, search, end - o.seed_start)
     identity = {**search.identity(), "seeds": [o.seed_start, end]}
     name = identity_hash(identity)[:8]
     folder = o.output_dir or Path("results") / f"{o.recipe}-{name}"
-    job = Job(search, o.seed_start, end, window.heldout, plan, identity, folder, config.to_toml(o))
-    _say_plan(job, o, history)
+    job = Job(search, o.seed_start, end, window.heldout, plan, identity, folder, config.to_toml(o), method, miss)
+    _say_plan(job, o, history, reason)
     if plan.expected_survivors > o.max_survivors:
         raise UsageError(
             f"this filter is hopeless: {plan.sentence()}, more than --max-survivors {o.max_survivors:g}; raise --threshold, "
@@ -167,7 +180,20 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     return job
 
 
-def _say_plan(job: Job, o: SieveOptions, history: History) -> None:
+def _method(asked: str, search: Search, seeds: int) -> tuple[str, float, str]:
+    """(method, chance that it misses a true seed, why this one). Raises UsageError for a lift that can't be."""
+    lifted, lanes = forecast(search), lane_seconds(search, seeds)
+    if asked == "lift" and lifted.why_not:
+        raise UsageError(f"--method lift: {lifted.why_not}; use --method lanes")
+    if asked == "lanes" or lifted.why_not or (asked == "auto" and max(PATIENCE, lifted.seconds) >= lanes):
+        return "lanes", 0.0, "every seed is held against the window"
+    reason = f"low bits of the state first, roughly {duration(lifted.seconds)} on one core (lanes {duration(lanes)})"
+    if lifted.miss:
+        reason += f"; a seed whose calls reject a word in the window is missed, chance {lifted.miss:.1e}"
+    return "lift", lifted.miss, reason
+
+
+def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
     s, plan = job.search, job.plan
     k = len(s.draws)
     rows = [
@@ -179,12 +205,16 @@ def _say_plan(job: Job, o: SieveOptions, history: History) -> None:
          f"a match on {s.need} of {k} draws survives"),
     ]  # fmt: skip
     rows += [("chance", line) for line in plan.lines()]
-    # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
-    outputs = job.seeds * s.per_seed * (k - s.need + 1.0)
-    kinds = ("cpu", "cuda", "rocm")
-    times = ", ".join(f"{duration(outputs / profile(kind).outputs_per_second)} on one {kind} rank" for kind in kinds)
-    memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
-    rows.append(("work", f"roughly {times}; {o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
+    rows.append(("method", f"{job.method}: {reason}"))
+    if job.method == "lanes":
+        # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
+        outputs = job.seeds * s.per_seed * (k - s.need + 1.0)
+        kinds = ("cpu", "cuda", "rocm")
+        times = ", ".join(
+            f"{duration(outputs / profile(kind).outputs_per_second)} on one {kind} rank" for kind in kinds
+        )
+        memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
+        rows.append(("work", f"roughly {times}; {o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
     rows.append(("results", str(job.folder)))
     say(sys.stderr if o.json else sys.stdout, rows)
 
@@ -197,9 +227,11 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
     try:
         if o.require_gpu and kind in ("cpu", "emulated"):
             raise DeviceError(f"--require-gpu, but this rank would compute on {kind} ({why})")
+        if job.method == "lift":
+            kind, why = "cpu", "a lift runs on the host"
         opened, lost = in_turn(
             comm,
-            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank),
+            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method),
             profile(kind).delay,
             o.startup_timeout,
         )
@@ -254,7 +286,10 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             if before:
                 rest = f"{format_count(job.seeds - before)} to go" if todo else "nothing is left to search"
                 say(out, [("resumed", f"{format_count(before)} seeds were done before, {rest}")])
+            # A lift costs the same for any range, so the whole range is one chunk.
+            least = job.seeds if job.method == "lift" else Policy.min_chunk
             policy = Policy(
+                min_chunk=least,
                 chunk_seconds=o.chunk_seconds,
                 max_chunk_seconds=max(Policy.max_chunk_seconds, o.chunk_seconds),
                 tail_seconds=min(Policy.tail_seconds, o.chunk_seconds),
@@ -288,7 +323,9 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
         print((job.folder / "summary.json").read_text(), end="", flush=True)
     if end is End.NO_DEVICE:
         why = next((state.trouble for state in farm.state.ranks.values() if state.trouble), "none reported in time")
-        print(f"prng_mpi: no device is left to search with ({why}); the same command goes on from here", file=sys.stderr)
+        print(
+            f"prng_mpi: no device is left to search with ({why}); the same command goes on from here", file=sys.stderr
+        )
     if not heard:
         print("prng_mpi: some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
         comm.abort(code)
@@ -321,6 +358,8 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "seeds_done": done,
         "gaps": left,
         "n_hypotheses": job.plan.n_hypotheses,
+        "method": job.method,
+        "missed_by_method": job.miss,
         "survivors": len(found.survivors),
         "expected_by_chance": found.expected,
         "z": found.z,

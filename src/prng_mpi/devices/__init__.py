@@ -28,14 +28,18 @@ def choose(kind: str, exists: Callable[[str], bool] = lambda path: Path(path).ex
     return gpu, f"auto: {path}"
 
 
-def open_device(kind: str, recipe: Recipe, local_rank: int) -> Device:
+def open_device(kind: str, recipe: Recipe, local_rank: int, method: str = "lanes") -> Device:
     """Open a device of that kind for a recipe, GPU number `local_rank` of the host, and hold it against known answers.
 
     Raises DeviceError if it can't be opened or computes wrongly; there is no fallback to another kind."""
-    if kind in ("cpu", "emulated"):
+    if method == "lift":
+        from prng_mpi.devices.lift import LiftDevice
+
+        device: Device = LiftDevice(recipe)
+    elif kind in ("cpu", "emulated"):
         from prng_mpi.devices.cpu import CpuDevice
 
-        device: Device = CpuDevice(recipe, kind)
+        device = CpuDevice(recipe, kind)
     else:
         from prng_mpi.devices.gpu import GpuDevice
 

@@ -37,6 +37,7 @@ class Device(ABC):
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._rate = 0.0
+        self._capacity = 1024
 
     @abstractmethod
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
@@ -61,24 +62,29 @@ class Device(ABC):
         # The first launch of a device is sized by the work a seed can be at most.
         first = max(1, self.first_slice // (search.per_seed * len(search.draws)))
         parts = [np.zeros(0, HIT)]
-        at, capacity = start, 1024
+        at = start
         while at < stop:
             if stopped():
                 return None
             size = int(self._rate * self.slice_seconds) or first
             size = min(max(size, 1), stop - at, BOUNDARY - at % BOUNDARY)
             began = time.perf_counter()
-            found, hits = self._sieve(search, at, size, capacity)
-            if found > capacity:
+            found, hits = self._sieve(search, at, size, self._capacity)
+            if found > self._capacity:
                 # The counter counts past the end of the list, so an overflow is seen, and the slice done once more.
-                capacity = found
-                found, hits = self._sieve(search, at, size, capacity)
+                # Kept, with some room, for the slices to come.
+                self._capacity = found + found // 4
+                found, hits = self._sieve(search, at, size, self._capacity)
             seconds = max(time.perf_counter() - began, 1e-6)
             # Launches grow at most fourfold, so that one wrong clock reading can't make one of minutes.
             self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
             parts.append(np.sort(hits, order="seed"))
             at += size
         return np.concatenate(parts)
+
+    def fits(self, search: Search) -> bool:
+        """Whether this device is meant for such a search."""
+        return True
 
     def check(self) -> int:
         """Hold the device against the recipe's known answers; how many outputs agreed.
@@ -89,6 +95,8 @@ class Device(ABC):
         for seed, modulus, first, expected in known_answers(self.recipe):
             window = np.array(expected, np.uint32)
             search = Search(self.recipe, modulus, window, 0, len(window), (0, 0), (first, first))
+            if not self.fits(search):
+                continue
             got = self.outputs(search, np.array([seed], np.uint64), first, len(window))[0]
             if (got != window).any():
                 at = int(np.argmax(got != window))

@@ -46,7 +46,7 @@ def cache_folder() -> Path:
     raise DeviceError("no writable folder for compiled kernels: set XDG_CACHE_HOME to one")
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, or its architecture."""
     return _cpuinfo("model name") or platform.machine()
 
@@ -90,7 +90,8 @@ def build(text: str, kind: str) -> Path:
     return library
 
 
-def _pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
+def pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
+    """Where an array begins, for a C function."""
     return ctypes.c_void_p(array.ctypes.data)
 
 
@@ -114,8 +115,10 @@ class CpuDevice(Device):
         # The GPU text has no jump table maker; the reference build of the same source makes it.
         self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(recipe.source, "reference")))
         self.lanes = 1 if kind == "emulated" else int(self._library.lanes())
-        self.name = f"{_processor()}, {self.lanes} lanes" if kind == "cpu" else f"{_processor()}, {kind}"
-        self._group_words = int(self._library.group_words()) if kind == "cpu" and hasattr(self._library, "group_words") else 0
+        self.name = f"{processor()}, {self.lanes} lanes" if kind == "cpu" else f"{processor()}, {kind}"
+        self._group_words = (
+            int(self._library.group_words()) if kind == "cpu" and hasattr(self._library, "group_words") else 0
+        )
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
         self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
@@ -146,8 +149,8 @@ class CpuDevice(Device):
         hits, found = np.zeros(capacity, HIT), np.zeros(1, np.uint64)
         buffer = self._slots(int(record["positions"][0]))
         arguments = (
-            *(_pointer(record), _pointer(draws), _pointer(jumps), ctypes.c_uint64(start), ctypes.c_uint64(count)),
-            *(_pointer(hits), ctypes.c_uint64(capacity), _pointer(found), buffer),
+            *(pointer(record), pointer(draws), pointer(jumps), ctypes.c_uint64(start), ctypes.c_uint64(count)),
+            *(pointer(hits), ctypes.c_uint64(capacity), pointer(found), buffer),
         )
         if self.kind == "emulated":
             self._library.sieve_emulated(*self.grid, *arguments)
@@ -159,8 +162,8 @@ class CpuDevice(Device):
         record, jumps = outputs_record(search, first, count), self.jump_table(search, [(first, first + 1)])
         out = np.zeros((len(seeds), count), np.uint32)
         arguments = (
-            *(_pointer(record), _pointer(jumps), _pointer(seeds), ctypes.c_uint64(len(seeds)), ctypes.c_uint64(first)),
-            *(ctypes.c_uint64(count), _pointer(out), self._slots(int(record["positions"][0]))),
+            *(pointer(record), pointer(jumps), pointer(seeds), ctypes.c_uint64(len(seeds)), ctypes.c_uint64(first)),
+            *(ctypes.c_uint64(count), pointer(out), self._slots(int(record["positions"][0]))),
         )
         if self.kind == "emulated":
             self._library.outputs_emulated(*self.grid, *arguments)
@@ -191,6 +194,6 @@ def jump_table(library: ctypes.CDLL, search: Search, ranges: list[tuple[int, int
     tables = []
     for low, high in ranges:
         table = np.zeros(high - low, JUMP)
-        library.jump_table(_pointer(param), ctypes.c_uint64(low), ctypes.c_uint64(high - low), _pointer(table))
+        library.jump_table(pointer(param), ctypes.c_uint64(low), ctypes.c_uint64(high - low), pointer(table))
         tables.append(table)
     return np.concatenate(tables)

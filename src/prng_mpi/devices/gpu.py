@@ -55,6 +55,12 @@ class GpuDevice(Device):
         except ImportError as e:
             raise DeviceError(f"--device {kind} needs cupy ({e}): pip install 'prng_mpi[{kind}]'") from e
         self._cupy: Any = cupy
+        # Loading and launching a kernel fail as the driver's errors, copies and synchronisation as the runtime's.
+        self._failures: tuple[type[Exception], ...] = (
+            cupy.cuda.runtime.CUDARuntimeError,
+            cupy.cuda.driver.CUDADriverError,
+            cupy.cuda.memory.OutOfMemoryError,
+        )
         try:
             if not cupy.cuda.is_available():
                 raise DeviceError(f"no {kind} GPU answers as number {local_rank} of this host; --device cpu needs none")
@@ -71,7 +77,7 @@ class GpuDevice(Device):
             module = cupy.RawModule(code=recipe.source, options=options)
             self._sieve_kernel = module.get_function("sieve_grid")
             self._outputs_kernel = module.get_function("outputs_grid")
-        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.compiler.CompileException) as e:
+        except (*self._failures, cupy.cuda.compiler.CompileException) as e:
             raise DeviceError(f"GPU {local_rank} of this host can't be used: {e}") from e
         self._last: tuple[Search, Any, Any, Any, int, Any] | None = None
 
@@ -125,7 +131,7 @@ class GpuDevice(Device):
             self._sieve_kernel((blocks,), (BLOCK,), arguments)
             total = int(found.get()[0])
             return total, hits.get().view(HIT)[: min(total, capacity)]
-        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.memory.OutOfMemoryError) as e:
+        except self._failures as e:
             raise DeviceError(f"{self.name}: the launch over seeds {start} to {start + count - 1} failed: {e}") from e
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
@@ -142,5 +148,5 @@ class GpuDevice(Device):
             self._outputs_kernel((blocks,), (BLOCK,), arguments)
             result: Outputs = out.get().reshape(len(seeds), count)
             return result
-        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.memory.OutOfMemoryError) as e:
+        except self._failures as e:
             raise DeviceError(f"{self.name}: the launch over {len(seeds)} seeds failed: {e}") from e
