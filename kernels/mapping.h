@@ -57,14 +57,14 @@ FN w32 reduce64(w64 x, const search *q) {
 }
 
 /* Whether x mod M can be d: a multiplication in place of a division (H. S. Warren, Hacker's Delight, 10-17). True for a
-   few x below d as well, so a hint only says where to look closer. A mapping's `refuses` says which lanes reject. */
-FN w32 hint32(w32 x, u32 d, const search *q) {
+   few x below d as well, so a hint only says where to look closer; it adds one to the lane's hopes. A mapping's `refuses` says which lanes reject. */
+FN w32 hint32(w32 hopes, w32 x, u32 d, const search *q) {
     u32 inverse = (u32)q->inverse;
-    return upto(turn_right32(x * inverse - d * inverse, (u32)q->twos), all32((u32)q->quotient));
+    return count_upto(hopes, turn_right32(x * inverse - d * inverse, (u32)q->twos), all32((u32)q->quotient));
 }
 
-FN w32 hint64(w64 x, u32 d, const search *q) {
-    return upto64(turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
+FN w32 hint64(w32 hopes, w64 x, u32 d, const search *q) {
+    return count_upto64(hopes, turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
 }
 
 #if WORDS == 1
@@ -75,9 +75,9 @@ FN w32 map_mod(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
-FN w32 map_mod_hint(raw x, u32 d, const search *q) { return hint64(x, d, q); }
+FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint64(hopes, x, d, q); }
 #else
-FN w32 map_mod_hint(raw x, u32 d, const search *q) { return hint32(x, d, q); }
+FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x, d, q); }
 
 /* x % M */
 FN w32 map_mod(raw x, w32 *value, const search *q) {
@@ -97,8 +97,9 @@ FN w32 map_java(raw x, w32 *value, const search *q) {
     return upto(u, all32((u32)q->limit));
 }
 
-FN w32 map_java_hint(raw x, u32 d, const search *q) {
-    return q->power_of_two ? equal(x >> (u32)(32 - q->bits), all32(d)) : hint32(x >> 1, d, q);
+FN w32 map_java_hint(w32 hopes, raw x, u32 d, const search *q) {
+    if (q->power_of_two) return hopes - equal(x >> (u32)(32 - q->bits), all32(d));
+    return hint32(hopes, x >> 1, d, q);
 }
 
 FN w32 map_java_refuses(raw x, const search *q) { return above(x >> 1, all32((u32)q->limit)); }
@@ -127,8 +128,9 @@ FN w32 map_php(raw x, w32 *value, const search *q) {
     return upto(x, all32((u32)q->limit));
 }
 
-FN w32 map_php_hint(raw x, u32 d, const search *q) {
-    return q->power_of_two ? equal(x & (u32)(q->modulus - 1), all32(d)) : hint32(x, d, q);
+FN w32 map_php_hint(w32 hopes, raw x, u32 d, const search *q) {
+    if (q->power_of_two) return hopes - equal(x & (u32)(q->modulus - 1), all32(d));
+    return hint32(hopes, x, d, q);
 }
 
 FN w32 map_php_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit)); }

@@ -108,6 +108,28 @@ FN w64 least64(w64 a, w64 b) { return pick64(above64(a, b), b, a); }
 #define ROTL32(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define ROTL64(x, n) (((x) << (n)) | ((x) >> (64 - (n))))
 
+/* n + 1 in the lanes where a is at most b. */
+FN w32 count_upto(w32 n, w32 a, w32 b) {
+#if LANES == 16 && defined(__AVX512F__)
+    return (w32)_mm512_mask_add_epi32((__m512i)n, _mm512_cmple_epu32_mask((__m512i)a, (__m512i)b), (__m512i)n,
+                                      _mm512_set1_epi32(1));
+#elif LANES == 8 && defined(__AVX512VL__)
+    return (w32)_mm256_mask_add_epi32((__m256i)n, _mm256_cmple_epu32_mask((__m256i)a, (__m256i)b), (__m256i)n,
+                                      _mm256_set1_epi32(1));
+#else
+    return n - upto(a, b);
+#endif
+}
+
+FN w32 count_upto64(w32 n, w64 a, w64 b) {
+#if LANES == 8 && defined(__AVX512F__) && defined(__AVX512VL__)
+    return (w32)_mm256_mask_add_epi32((__m256i)n, _mm512_cmple_epu64_mask((__m512i)a, (__m512i)b), (__m256i)n,
+                                      _mm256_set1_epi32(1));
+#else
+    return n - upto64(a, b);
+#endif
+}
+
 FN w32 turn_right32(w32 x, u32 n) {
 #if LANES == 16 && defined(__AVX512F__)
     return (w32)_mm512_rorv_epi32((__m512i)x, _mm512_set1_epi32((int)n));

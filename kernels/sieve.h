@@ -247,8 +247,10 @@ void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jump
 /* Nearly every seed fails early, so a group of blocks is first looked at as a whole: several blocks hide the latency of
    one another's instructions, one branch serves all, and a hint takes the place of the division. The glance may call a
    group promising that is not, never the other way round; `sieve_block` then has the last word. */
+#ifndef GROUP
 #define GROUP (LANE_BITS == 32 ? 8 : 4)
-#define ALL _Pragma("GCC unroll 8") for (u32 b = 0; b < GROUP; b++)
+#endif
+#define ALL _Pragma("GCC unroll 16") for (u32 b = 0; b < GROUP; b++)
 
 u32 lanes(void) { return LANES; }
 
@@ -286,7 +288,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                 if (o + s) ALL leap(&g[b], first);
                 for (u32 i = 0;;) {
                     u32 d = draws[i];
-                    ALL hopes[b] -= HINT(take(&g[b]), d, q);
+                    ALL hopes[b] = HINT(hopes[b], take(&g[b]), d, q);
                     u32 left = k - ++i;
                     if (left < need && !any_above(hopes, need - left - 1, refused)) break;
                     if (i == k) return 1;
@@ -314,7 +316,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
 #endif
                     }
                 }
-                ALL hopes[b] -= HINT(kept[p * GROUP + b], d, q);
+                ALL hopes[b] = HINT(hopes[b], kept[p * GROUP + b], d, q);
                 u32 left = k - ++i;
                 if (left < need && !any_above(hopes, need - left - 1, refused)) break;
                 if (i == k) return 1;

@@ -46,6 +46,8 @@ FN void seed(state *g, wseed z, const u64 *param) {
 
 #if LANES > 1 && SEED_BITS == 32
 #define HAS_GROUP_SEEDING 1
+/* Sixteen chains hide the latency of a step: 4 instructions on ports that take 4 a cycle, 8.8 cycles until the next. */
+#define GROUP 16
 /* The seedings of a group, step by step side by side: one chain alone waits for its multiplications. For a short reach
    the words between those that the outputs need stay in registers. */
 #define GROUP_SEEDING(g, start, reach)                                                                            \
