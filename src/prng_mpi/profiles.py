@@ -41,6 +41,15 @@ PROFILES = (
 )
 
 
+# What weight 1 is in outputs/s.
+BASE = 4e9
+
+
+def weight(kind: str, name: str, measured: dict[str, float]) -> float:
+    """A device's speed relative to an RX 6600: as `measured` (outputs/s by device name) says, else as its profile does."""
+    return measured[name] / BASE if name in measured else profile(kind, name).weight
+
+
 def profile(kind: str, name: str = "") -> Profile:
     """The profile of a device of that kind and name."""
     return next(p for p in PROFILES if p.kind == kind and p.match in name)

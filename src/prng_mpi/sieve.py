@@ -27,7 +27,7 @@ from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
 from prng_mpi.history import History, cut_window, read_history
 from prng_mpi.ledger import Ledger, gaps, identity_hash
-from prng_mpi.profiles import profile
+from prng_mpi.profiles import profile, weight
 from prng_mpi.recipes import recipe
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.search import Search
@@ -91,6 +91,9 @@ class SieveOptions:
         section="Devices",
     )
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
+    profile: Path | None = option(
+        None, "bench.json of a bench: speeds to start from", metavar="FILE", section="Devices"
+    )
     require_gpu: bool = option(False, "refuse to compute on a CPU", section="Devices")
     chunk_seconds: float = option(1.0, "a chunk is what a rank does in this time", minimum=0.001, section="Devices")
     lease_margin: float = option(30.0, "seconds past three times its expected time after which a chunk is given to another rank",
@@ -126,6 +129,7 @@ class Job:
     config: str
     method: str
     miss: float
+    measured: dict[str, float]
 
     @property
     def seeds(self) -> int:
@@ -163,10 +167,13 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
         search.chances(), window.draws, o.threshold, seeds=end - o.seed_start, skips=skips, offsets=offsets
     )
     method, miss, reason = _method(o.method, search, end - o.seed_start)
+    measured = _measured(o.profile, o.recipe)
     identity = {**search.identity(), "seeds": [o.seed_start, end]}
     name = identity_hash(identity)[:8]
     folder = o.output_dir or Path("results") / f"{o.recipe}-{name}"
-    job = Job(search, o.seed_start, end, window.heldout, plan, identity, folder, config.to_toml(o), method, miss)
+    job = Job(
+        search, o.seed_start, end, window.heldout, plan, identity, folder, config.to_toml(o), method, miss, measured
+    )
     _say_plan(job, o, history, reason)
     if plan.expected_survivors > o.max_survivors:
         raise UsageError(
@@ -193,6 +200,18 @@ def _method(asked: str, search: Search, seeds: int) -> tuple[str, float, str]:
     return "lift", lifted.miss, reason
 
 
+def _measured(path: Path | None, name: str) -> dict[str, float]:
+    """Outputs/s by device name, as a bench measured them for this recipe's lanes. Raises UsageError."""
+    if path is None:
+        return {}
+    try:
+        rows = json.loads(path.read_text())["rows"]
+        wanted = [row for row in rows if row.get("method") == "lanes" and row["recipe"] == name]
+        return {row["device"]: float(row["outputs_per_second"]) for row in reversed(wanted)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        raise UsageError(f"--profile {path} is no bench.json ({e}); make one with python -m prng_mpi.bench") from e
+
+
 def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
     s, plan = job.search, job.plan
     k = len(s.draws)
@@ -209,10 +228,10 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
     if job.method == "lanes":
         # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
         outputs = job.seeds * s.per_seed * (k - s.need + 1.0)
-        kinds = ("cpu", "cuda", "rocm")
-        times = ", ".join(
-            f"{duration(outputs / profile(kind).outputs_per_second)} on one {kind} rank" for kind in kinds
-        )
+        rates = job.measured or {
+            f"one {kind} rank": profile(kind).outputs_per_second for kind in ("cpu", "cuda", "rocm")
+        }
+        times = ", ".join(f"{duration(outputs / speed)} on {name}" for name, speed in rates.items())
         memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
         rows.append(("work", f"roughly {times}; {o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
     rows.append(("results", str(job.folder)))
@@ -236,7 +255,7 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
             o.startup_timeout,
         )
         device: Device = opened
-        introduction = Card(comm.rank, comm.host, kind, device.name, why, profile(kind, device.name).weight, lost)
+        introduction = Card(comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured), lost)
         work = functools.partial(device.sieve, job.search)
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"
