@@ -37,8 +37,7 @@ def test_measures_methods_and_feeds_a_sieve(tmp_path: Path) -> None:
     draws = tmp_path / "draws.txt"
     draws.write_text("\n".join(["1", "2", "3"] * 10))
     plan = subprocess.run(
-        [sys.executable, "-m", "prng_mpi.sieve", "--draws", str(draws), "--recipe", "xorshift32.mod", "--dry-run"]
-        + ["--profile", str(tmp_path / "bench.json")],
+        [sys.executable, "-m", "prng_mpi.sieve", "--draws", str(draws), "--recipe", "xorshift32.mod", "--dry-run", "--profile", str(tmp_path / "bench.json")],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     device = next(r["device"] for r in rows if r["recipe"] == "xorshift32.mod")
