@@ -133,6 +133,8 @@ FN w32 count_upto64(w32 n, w64 a, w64 b) {
 FN w32 turn_right32(w32 x, u32 n) {
 #if LANES == 16 && defined(__AVX512F__)
     return (w32)_mm512_rorv_epi32((__m512i)x, _mm512_set1_epi32((int)n));
+#elif LANES == 8 && defined(__AVX512VL__)
+    return (w32)_mm256_rorv_epi32((__m256i)x, _mm256_set1_epi32((int)n));
 #else
     return x >> n | x << (-n & 31);
 #endif

@@ -7,7 +7,10 @@ import sys
 from prng_mpi import devices, kernels
 from prng_mpi.recipes import recipes
 
-STEPS = {"sieve": "hold every seed of a range against a window of draws"}
+STEPS = {
+    "sieve": "hold every seed of a range against a window of draws",
+    "bench": "measure the devices of all ranks, or this program against another",
+}
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ import numpy as np
 from prng_mpi import config, devices, profiles, spawn, statistics, step
 from prng_mpi.comm import Comm, Tag
 from prng_mpi.config import option
+from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
-from prng_mpi.devices.lift import forecast
 from prng_mpi.display import duration, rate
 from prng_mpi.errors import ExitCode, PrngError, UsageError
 from prng_mpi.recipes import recipe, recipes
@@ -131,15 +131,15 @@ def _rows(comm: Comm, o: BenchOptions, name: str, kind: str, why: str) -> list[d
         if search is None:
             continue
         limit = search.recipe.seed_limit(search.params)
-        for method in ("lanes", "lift"):
-            ahead = forecast(search)
-            if method == "lift" and (ahead.why_not or ahead.seconds > 10 * o.seconds):
-                continue
-            device = devices.open_device("cpu" if method == "lift" else kind, search.recipe, comm.local_rank, method)
-            # A lift costs the same for any range, so it is measured on the whole seed space.
-            seeds = (
-                limit / _once(device, search, limit) if method == "lift" else measure(device, search, limit, o.seconds)
-            )
+        ahead: dict[str, lift.Forecast | invert.Forecast]
+        ahead = {"lift": lift.forecast(search), "invert": invert.forecast(search, min(limit, 2**32))}
+        others = [m for m, f in ahead.items() if not f.why_not and f.seconds < 10 * o.seconds]
+        for method in ("lanes", *others):
+            device = devices.open_device(kind if method == "lanes" else "cpu", search.recipe, comm.local_rank, method)
+            # The others cost nearly the same for any range, so they are measured on a whole seed space.
+            space = limit if method == "lift" else min(limit, 2**32)
+            once = method != "lanes"
+            seeds = space / _once(device, search, space) if once else measure(device, search, limit, o.seconds)
             looks = len(search.draws) - search.need + 1
             row = {
                 "rank": comm.rank,

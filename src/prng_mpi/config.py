@@ -34,6 +34,7 @@ ENV_PREFIX = "PRNG_MPI_"
 # The steps that may own a table in a configuration file.
 STEPS = (
     "sieve",
+    "recover",
     "window_optimizer",
     "scorer_meta",
     "full_scoring",

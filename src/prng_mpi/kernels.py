@@ -40,11 +40,31 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class Modular:
+    """state -> a state + c (mod modulus); a word is the state; a seed's state is the seed (mod modulus), or `zero`, where
+    that is not None, in place of 0."""
+
+    modulus: int
+    a: int
+    c: int
+    zero: int | None = None
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A generator that is linear over GF(2): the state's words are `bits` unknowns, after the `unused` lowest bits of the
+    first word, on which no output depends; the state's struct begins with its words."""
+
+    bits: int
+    unused: int
+
+
+@dataclass(frozen=True)
 class Family:
     """A generator as its file's head declares it.
 
     word_bits: 32 or 64, what one step yields; lane_bits: its widest arithmetic; seed_bits: seeds are below 2^seed_bits;
-    verified: whose outputs its vectors are; word_min, word_max: least and largest word; params: integers a user may set; known: (seed, first words) by the
+    verified: whose outputs its vectors are; word_min, word_max: least and largest word; words_at_once: how many a step of it makes; params: integers a user may set; known: (seed, first words) by the
     published definition. seed_bits and the word range may depend on the params, as expressions."""
 
     name: str
@@ -57,8 +77,11 @@ class Family:
     _seed_bits: str
     _word_min: str
     _word_max: str
+    words_at_once: int = 1
     params: dict[str, int] = field(default_factory=dict)
     _affine: dict[str, Any] = field(default_factory=dict)
+    _modular: dict[str, Any] = field(default_factory=dict)
+    linear: Linear | None = None
     known: tuple[tuple[int, tuple[int, ...]], ...] = ()
     known_at: tuple[tuple[int, int, int], ...] = ()
 
@@ -75,6 +98,17 @@ class Family:
             return None
         values = {key: self._evaluate(table[key], params) for key in ("bits", "a", "c", "shift")}
         return Affine(**values, seed_xor=table["seed_xor"][seeding])
+
+    def modular(self, params: dict[str, int], seeding: str) -> Modular | None:
+        """The family's algebra where it is affine, the word is the whole state and the seed the state; else None."""
+        table, affine = self._modular, self.affine(params, seeding)
+        if affine is not None and not affine.shift and not affine.seed_xor:
+            n = 1 << affine.bits
+            return Modular(n, affine.a % n, affine.c % n)
+        if not table or seeding not in table["seedings"]:
+            return None
+        values = {key: self._evaluate(table[key], params) for key in ("modulus", "a", "c")}
+        return Modular(**values, zero=table.get("zero"))
 
     def seed_bits(self, params: dict[str, int]) -> int:
         return self._evaluate(self._seed_bits, params)
@@ -110,8 +144,11 @@ def families() -> dict[str, Family]:
             _seed_bits=str(keys["seed_bits"]),
             _word_min=keys.get("word_min", "0"),
             _word_max=keys.get("word_max", f"2**{keys['word_bits']} - 1"),
+            words_at_once=keys.get("words_at_once", 1),
             params=keys.get("params", {}),
             _affine=keys.get("affine", {}),
+            _modular=keys.get("modular", {}),
+            linear=Linear(keys["linear"]["bits"], keys["linear"].get("unused", 0)) if "linear" in keys else None,
             known=tuple((_int(seed), tuple(map(_int, words))) for seed, words in keys.get("known", [])),
             known_at=tuple((_int(seed), index, _int(word)) for seed, index, word in keys.get("known_at", [])),
         )
@@ -140,13 +177,13 @@ def _inline(path: str, seen: set[str]) -> str:
 
 
 @functools.cache
-def source(family_name: str, defines: tuple[tuple[str, int | str], ...]) -> str:
-    """One self-contained text for any of the compilers: what the recipe defines, platform, family, mapping, sieve."""
+def source(family_name: str, defines: tuple[tuple[str, int | str], ...], method: str = "sieve.h") -> str:
+    """One self-contained text for any of the compilers: what the recipe defines, platform, family, mapping, and the method."""
     fam = family(family_name)
     all_defines = (("LANE_BITS", fam.lane_bits), ("WORD_BITS", fam.word_bits), *defines)
     seen: set[str] = set()
     parts = ["".join(f"#define {key} {value}\n" for key, value in all_defines)]
-    parts += [_inline(path, seen) for path in ("platform.h", f"families/{family_name}.h", "mapping.h", "sieve.h")]
+    parts += [_inline(path, seen) for path in ("platform.h", f"families/{family_name}.h", "mapping.h", method)]
     return "\n".join(parts)
 
 

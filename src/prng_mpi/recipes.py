@@ -83,7 +83,11 @@ class Recipe:
 
     @property
     def source(self) -> str:
-        """The kernel text."""
+        """The kernel text of the sieve."""
+        return self.text("sieve.h")
+
+    def text(self, method: str) -> str:
+        """The kernel text of a method, a file of kernels/."""
         # A seeding that takes 64-bit seeds needs the wide form even where the family's own seeding does not.
         bits = self._seed_bits or 0
         try:
@@ -100,7 +104,7 @@ class Recipe:
         defines |= {"HINT": f"{self.map.function}_hint"} if self.map.hint else {}
         defines |= {"REFUSES": f"{self.map.function}_refuses"} if self.map.hint and self.map.rejects else {}
         defines |= {"LOW_WORD_FIRST": 1} if self.low_first else {}
-        return kernels.source(self.family, tuple(defines.items()))
+        return kernels.source(self.family, tuple(defines.items()), method)
 
     def chances(self, draws: npt.NDArray[np.uint32], modulus: int, params: dict[str, int]) -> npt.NDArray[np.float64]:
         """P(a random output equals draw i), shape (k,): exact for a uniform word within the family's word range."""

@@ -56,6 +56,13 @@ class Search:
                 f"skips to {self.skips[1]}, offsets to {self.offsets[1]} and {len(self.draws)} draws need {self.positions} "
                 f"outputs of each seed at once, more than {MAX_POSITIONS}: narrow the ranges or shorten --window"
             )
+        # One jump over each skip, and one to each first output.
+        jumps = self.n_skips + self.skips[1] + self.offsets[1] - self.first + 1
+        if self.stride and jumps > 2 * MAX_POSITIONS:
+            raise UsageError(
+                f"skips {self.skips[0]} to {self.skips[1]} and offsets {self.offsets[0]} to {self.offsets[1]} need {jumps} "
+                f"jumps at hand, more than {2 * MAX_POSITIONS}: narrow the ranges"
+            )
 
     @property
     def params(self) -> dict[str, int]:
@@ -102,7 +109,9 @@ class Search:
             return False
         depth = min(len(self.draws), len(self.draws) - self.need + 1)
         looks = self.per_seed * depth
-        return self._span(len(self.draws)) > MAX_POSITIONS or looks <= self._span(depth) + looks / 3
+        # A counter's block of words is made whole, also for one of them.
+        steps = looks * kernels.family(self.recipe.family).words_at_once
+        return self._span(len(self.draws)) > MAX_POSITIONS or steps <= self._span(depth) + looks / 3
 
     @property
     def reach(self) -> int:

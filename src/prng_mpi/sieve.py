@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 import prng_mpi
+from prng_mpi import comm as comms
 from prng_mpi import config, devices, findings, kernels, spawn, statistics, step
 from prng_mpi.comm import Comm
 from prng_mpi.config import option
+from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
-from prng_mpi.devices.lift import forecast, lane_seconds
+from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
 from prng_mpi.display import Display, duration
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
@@ -37,9 +39,11 @@ from prng_mpi.store import EventLog, chunk_table, payload_hash, rank_table, writ
 
 # Without --seed-end a recipe with a larger seed space is searched to here.
 DEFAULT_SEED_END = 2**32
-METHODS = ("auto", "lanes", "lift")
-# Lanes that take longer than this, roughly and on one core, give way to a lift that does not.
+METHODS = ("auto", "lanes", "lift", "invert")
+# Lanes that take longer than this, roughly, give way to a method that does not.
 PATIENCE = 30.0
+# How much slower than one core of the forecasts a device may be before its first lease runs out.
+SLOWEST = 30.0
 
 
 def seconds(text: str) -> float:
@@ -86,7 +90,7 @@ class SieveOptions:
     )
     method: str = option(
         "auto",
-        "lanes: hold every seed against the window; lift: low bits of the state first (power-of-two LCGs)",
+        "lanes: every seed against the window; lift: low bits of the state first (power-of-two LCGs); invert: from the draws back to seeds (32-bit states)",
         choices=METHODS,
         section="Devices",
     )
@@ -166,7 +170,7 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     plan = statistics.plan_evidence(
         search.chances(), window.draws, o.threshold, seeds=end - o.seed_start, skips=skips, offsets=offsets
     )
-    method, miss, reason = _method(o.method, search, end - o.seed_start)
+    method, miss, reason = _method(o, search, end - o.seed_start)
     measured = _measured(o.profile, o.recipe)
     identity = {**search.identity(), "seeds": [o.seed_start, end]}
     name = identity_hash(identity)[:8]
@@ -187,17 +191,34 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     return job
 
 
-def _method(asked: str, search: Search, seeds: int) -> tuple[str, float, str]:
-    """(method, chance that it misses a true seed, why this one). Raises UsageError for a lift that can't be."""
-    lifted, lanes = forecast(search), lane_seconds(search, seeds)
-    if asked == "lift" and lifted.why_not:
-        raise UsageError(f"--method lift: {lifted.why_not}; use --method lanes")
-    if asked == "lanes" or lifted.why_not or (asked == "auto" and max(PATIENCE, lifted.seconds) >= lanes):
-        return "lanes", 0.0, "every seed is held against the window"
-    reason = f"low bits of the state first, roughly {duration(lifted.seconds)} on one core (lanes {duration(lanes)})"
-    if lifted.miss:
-        reason += f"; a seed whose calls reject a word in the window is missed, chance {lifted.miss:.1e}"
-    return "lift", lifted.miss, reason
+def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, str]:
+    """(method, chance that it misses a true seed, why this one). Raises UsageError for one that can't be.
+
+    Lanes run on every rank, the others on one core of one; that is weighed in."""
+    _, size = comms.launched() or (0, 1)
+    kind, _ = devices.choose(o.device)
+    fast = 1.0 if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
+    lanes = lane_seconds(search, seeds) / (fast * size)
+    lifted, inverted = lift.forecast(search), invert.forecast(search, seeds)
+    whys = {"lanes": "", "lift": lifted.why_not, "invert": inverted.why_not}
+    if whys.get(o.method):
+        raise UsageError(f"--method {o.method}: {whys[o.method]}; use --method lanes")
+    times = {"lanes": lanes, "lift": max(PATIENCE, lifted.seconds), "invert": max(PATIENCE, inverted.seconds)}
+    method = o.method if o.method != "auto" else min((m for m in METHODS[1:] if not whys[m]), key=lambda m: times[m])
+    beside = f"on one core, lanes on {size} ranks {duration(lanes)}"
+    if method == "lift":
+        reason = f"low bits of the state first, roughly {duration(lifted.seconds)} {beside}"
+        if lifted.miss:
+            reason += f"; a seed whose calls reject a word in the window is missed, chance {lifted.miss:.1e}"
+        return method, lifted.miss, reason
+    if method == "invert":
+        memory = f"{inverted.memory / 1e6:.0f} MB"
+        return (
+            method,
+            0.0,
+            f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {memory}",
+        )
+    return method, 0.0, f"every seed is held against the window, roughly {duration(lanes)} on {size} ranks"
 
 
 def _measured(path: Path | None, name: str) -> dict[str, float]:
@@ -228,12 +249,9 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
     if job.method == "lanes":
         # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
         outputs = job.seeds * s.per_seed * (k - s.need + 1.0)
-        rates = job.measured or {
-            f"one {kind} rank": profile(kind).outputs_per_second for kind in ("cpu", "cuda", "rocm")
-        }
-        times = ", ".join(f"{duration(outputs / speed)} on {name}" for name, speed in rates.items())
+        times = "".join(f"{duration(outputs / speed)} on one {name}, " for name, speed in job.measured.items())
         memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
-        rows.append(("work", f"roughly {times}; {o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
+        rows.append(("work", f"{times}{o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
     rows.append(("results", str(job.folder)))
     say(sys.stderr if o.json else sys.stdout, rows)
 
@@ -246,8 +264,8 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
     try:
         if o.require_gpu and kind in ("cpu", "emulated"):
             raise DeviceError(f"--require-gpu, but this rank would compute on {kind} ({why})")
-        if job.method == "lift":
-            kind, why = "cpu", "a lift runs on the host"
+        if job.method != "lanes":
+            kind, why = "cpu", f"{job.method} runs on the host"
         opened, lost = in_turn(
             comm,
             lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method),
@@ -263,6 +281,15 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
         serve(comm, work, introduction)
         return ExitCode.FOUND
     return _lead(comm, o, job, work, introduction)
+
+
+def _least_seconds(job: Job) -> float:
+    """Roughly what the smallest chunk takes on one core."""
+    if job.method == "lift":
+        return lift.forecast(job.search).seconds
+    if job.method == "invert":
+        return invert.forecast(job.search, job.seeds).seconds
+    return lane_seconds(job.search, Policy.min_chunk)
 
 
 class _Log:
@@ -305,14 +332,14 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             if before:
                 rest = f"{format_count(job.seeds - before)} to go" if todo else "nothing is left to search"
                 say(out, [("resumed", f"{format_count(before)} seeds were done before, {rest}")])
-            # A lift costs the same for any range, so the whole range is one chunk.
-            least = job.seeds if job.method == "lift" else Policy.min_chunk
+            # These methods cost nearly the same for any range, so the whole range is one chunk.
+            least = Policy.min_chunk if job.method == "lanes" else job.seeds
             policy = Policy(
                 min_chunk=least,
                 chunk_seconds=o.chunk_seconds,
                 max_chunk_seconds=max(Policy.max_chunk_seconds, o.chunk_seconds),
                 tail_seconds=min(Policy.tail_seconds, o.chunk_seconds),
-                lease_margin=o.lease_margin,
+                lease_margin=max(o.lease_margin, SLOWEST * _least_seconds(job)),
             )
             scheduler = Scheduler(todo, policy)
             display = Display(

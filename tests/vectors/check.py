@@ -12,6 +12,7 @@ PCG_DEMO = [0xA15C02B7, 0x7B47F409, 0xBA1D3330, 0x83D2F293, 0xBFA4784B, 0xCBED60
 # (file, seed, first output number from 1, values, where they are published)
 PUBLISHED = [
     ("xorshift32", 2463534242, 1, [723471715], "Marsaglia 2003, the default seed of the xorshift paper"),
+    ("xorshift64", 88172645463325252, 4, [16431732851926010853, 8204724074003728306], "tests of others' libraries"),
     ("xorshift128", 123456789, 1, [3701687786], "Marsaglia 2003, the default state of xor128"),
     ("minstd", 1, 10000, [399268537], "C++ standard, [rand.predef]"),
     ("minstd0", 1, 10000, [1043618065], "C++ standard, [rand.predef]"),

@@ -36,6 +36,10 @@ def open_device(kind: str, recipe: Recipe, local_rank: int, method: str = "lanes
         from prng_mpi.devices.lift import LiftDevice
 
         device: Device = LiftDevice(recipe)
+    elif method == "invert":
+        from prng_mpi.devices.invert import InvertDevice
+
+        device = InvertDevice(recipe)
     elif kind in ("cpu", "emulated"):
         from prng_mpi.devices.cpu import CpuDevice
 

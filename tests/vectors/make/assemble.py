@@ -17,6 +17,7 @@ PRACTRAND = "a = b = c = seed, counter = 1, 12 outputs discarded (PractRand, src
 # name -> what the outputs are, how a seed becomes a state
 FAMILIES = {
     "xorshift32": ("state after the step (Marsaglia 2003, shifts 13, 17, 5)", "state = seed, not 0"),
+    "xorshift64": ("state after the step (Marsaglia 2003, shifts 13, 7, 17)", "state = seed, not 0"),
     "xorshift64star": ("state * 2685821657736338717 after the step (shifts 12, 25, 27)", "state = seed, not 0"),
     "xorshift128": (
         "w after the step (Marsaglia 2003, xor128)",

@@ -1,0 +1,148 @@
+"""Kill a running sieve at random instants, start it again, over and over; nothing but the chunks in flight may be lost.
+
+python tests/campaign.py --kills 20 --seed 1
+
+Each kill is SIGKILL to the whole process group of `mpirun`. After it: no rank lives on, the ledger passes its own
+examination, and no seed that was done is undone. A run that comes to its end must have the payload of an undisturbed
+one; then a new folder is begun, until there were enough kills."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prng_mpi.ledger import Ledger
+from prng_mpi.store import read_results
+from support import Run, events, run_sieve, survivors, uniform, until, write_draws
+
+
+@dataclass
+class Outcome:
+    """What a campaign came to: kills by what the run was doing, and how many folders were searched to their end."""
+
+    killed: Counter[str] = field(default_factory=Counter)
+    rounds: int = 0
+
+
+def arguments(draws: Path, folder: Path, seeds: int) -> list[object]:
+    """A search with thousands of survivors by chance, in many small chunks."""
+    filters = ("--window", 8, "--threshold", 0.25, "--skip-max", 16)
+    run = ("--seed-end", seeds, "--chunk-seconds", 0.1, "--output-dir", folder)
+    return ["--draws", draws, "--recipe", "mt19937.mod", "--device", "cpu", "--method", "lanes", *filters, *run]
+
+
+def examine(folder: Path, before: int, scratch: Path) -> int:
+    """Seeds done in a folder whose run was killed; fails if the ledger is damaged or has less than `before`."""
+    ledger = folder / "ledger.sqlite"
+    if not ledger.exists():
+        assert before == 0, f"{ledger} is gone"
+        return 0
+    # A copy, so that the next run finds exactly what the kill left.
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns("*-shm", "*.lock", "tmp*", ".*"))
+    with Ledger.peek(scratch / "ledger.sqlite") as view:
+        identity = view.identity
+    with Ledger.open(scratch / "ledger.sqlite", identity, resume=True) as copy:
+        done = copy.seeds_done()
+        hits = copy.hits()
+    assert done >= before, f"{before} seeds were done, now {done}"
+    assert len(set(hits["seed"].tolist())) == len(hits)
+    if (folder / "results.h5").exists():
+        read_results(folder / "results.h5")
+    return done
+
+
+def starts(folder: Path) -> int:
+    """How many runs in a folder came as far as to open its log."""
+    return sum(event["kind"] == "start" for event in events(folder))
+
+
+def phase(folder: Path, finished: int, done: int, seeds: int) -> str:
+    """What a run was doing when it was killed; `finished`: runs in this folder before it; `done`: of `seeds` seeds."""
+    if starts(folder) <= finished:
+        return "starting"
+    if events(folder)[-1]["kind"] == "final":
+        return "leaving"
+    return "concluding" if done == seeds else "searching"
+
+
+def campaign(
+    folder: Path, kills: int, seed: int, np: int = 2, seeds: int = 2**25, say: Callable[[str], Any] = lambda line: None
+) -> Outcome:
+    """Kill a search over `seeds` seeds `kills` times. `seed` decides the draws and the instants."""
+    dice, outcome = random.Random(seed), Outcome()
+    draws = write_draws(folder, uniform(seed, 40, 1000))
+    calm = run_sieve(arguments(draws, folder / "calm", seeds), np, timeout=300)
+    assert calm.code == 1, calm.stderr
+    expected = survivors(folder / "calm")
+    assert len(expected) > 100
+    say(f"undisturbed: {calm.seconds:.1f} s, {len(expected)} survivors, payload {calm.summary['payload_hash'][:12]}")
+
+    while True:
+        place = folder / f"round{outcome.rounds}"
+        done, runs = 0, 0
+        while True:
+            run = Run(arguments(draws, place, seeds), np)
+            number = sum(outcome.killed.values())
+            last = number >= kills
+            # Every other kill is for a run that has begun to search; the rest hit whatever they hit.
+            after = runs + 1 if number % 2 == 0 else 0
+            most = calm.summary["device_seconds"] / np / 2 if after else calm.seconds
+            if last or not dies(run, place, after, dice.uniform(0, most)):
+                break
+            before, done = done, examine(place, done, folder / "copy")
+            doing = phase(place, runs, done, seeds)
+            runs = starts(place)
+            outcome.killed[doing] += 1
+            say(f"kill {sum(outcome.killed.values())}: {doing}, {before} -> {done} of {seeds} seeds done")
+        ended = run.wait(300)
+        assert ended.code == 1, ended.stderr
+        assert (ended.summary["seeds_done"], ended.summary["gaps"]) == (seeds, [])
+        assert ended.summary["payload_hash"] == calm.summary["payload_hash"]
+        assert (survivors(place) == expected).all()
+        log = [event["kind"] for event in events(place)]
+        # Every run that began its log has ended it, if only by the next one's hand.
+        assert log.count("start") == log.count("final") and log[-1] == "final"
+        outcome.rounds += 1
+        say(f"round {outcome.rounds}: finished, same payload")
+        if last:
+            return outcome
+
+
+def dies(run: Run, folder: Path, after: int, seconds: float) -> bool:
+    """Kill a run so many seconds after the log of its folder has `after` starts; False if it ended by itself before."""
+    until(lambda: starts(folder) >= after or run.process.poll() is not None, 60, "the run does not begin")
+    time.sleep(seconds)
+    if run.process.poll() is not None:
+        return False
+    run.kill()
+    run.process.communicate()
+    # A run that ended between the look and the signal was not killed.
+    return run.process.returncode == -signal.SIGKILL
+
+
+def main() -> None:
+    """The campaign by hand, as long as wanted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1, help="decides the draws and the instants")
+    parser.add_argument("--np", type=int, default=2, help="ranks")
+    parser.add_argument("--seeds", type=int, default=2**25, help="seeds of the search")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        say = lambda line: print(line, flush=True)  # noqa: E731
+        outcome = campaign(Path(folder), given.kills, given.seed, given.np, given.seeds, say)
+    print(f"{sum(outcome.killed.values())} kills ({dict(outcome.killed)}), {outcome.rounds} rounds, nothing lost")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""Families, recipes and the sieve: every device against outputs of the real runtimes and against the definition."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernel_cases import (
+    CASES,
+    MAPPED,
+    MODULI,
+    VECTORS,
+    Case,
+    mapping_recipe,
+    opened,
+    recipe_of,
+    search_of,
+    u64,
+    wrong_mappings,
+)
+from prng_mpi import kernels
+from prng_mpi.devices import cpu
+from prng_mpi.devices.cpu import CpuDevice
+from prng_mpi.errors import IntegrityError, UsageError
+from prng_mpi.recipes import MAPPINGS, recipe, recipes
+from prng_mpi.search import Search
+
+LAST_SHOWN = 9999
+
+
+def _batches(name: str) -> dict[tuple[int, tuple[tuple[str, int], ...]], list[tuple[int, int, list[int]]]]:
+    """(modulus, params) -> (seed, first index, outputs)."""
+    batches = defaultdict(list)
+    for case in VECTORS[name]["cases"]:
+        for modulus in [case["modulus"]] if "modulus" in case else MODULI:
+            key = (modulus, tuple(case.get("params", {}).items()))
+            batches[key].append((case["seed"], 0, [word % modulus for word in case["outputs"]]))
+            # Files count from 1.
+            batches[key] += [(case["seed"], int(at) - 1, [w % modulus]) for at, w in case.get("at", {}).items()]
+    return batches
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_outputs_are_those_of_the_real_runtime(device_kind: str, name: str) -> None:
+    which = recipe_of(name)
+    device, held = opened(device_kind, which), 0
+    for (modulus, params), answers in _batches(name).items():
+        search = search_of(which, modulus, dict(params))
+        for first in sorted({at for _, at, _ in answers}):
+            rows = [(seed, outputs) for seed, at, outputs in answers if at == first]
+            got = device.outputs(search, u64([seed for seed, _ in rows]), first, len(rows[0][1]))
+            assert got.tolist() == [outputs for _, outputs in rows], f"{modulus=}, {params=}, {first=}"
+            held += got.size
+    assert held >= 6 * 17
+
+
+def test_every_vectors_file_holds_a_recipe_and_every_recipe_a_file() -> None:
+    used = {recipe_of(name).name for name in VECTORS}
+    assert used - set(recipes()) == {"mt19937_by_array"}
+    assert set(recipes()) - used == set()
+
+
+@pytest.mark.parametrize("name", kernels.families())
+def test_known_answers_of_a_head_are_the_stored_vectors(name: str) -> None:
+    family = kernels.family(name)
+    cases = {case["seed"]: case for case in reversed(VECTORS[name]["cases"])}
+    assert len(family.known) >= 2 and len(family.known_at) >= 1
+    for seed, words in family.known:
+        assert list(words) == cases[seed]["outputs"][: len(words)] and len(words) >= 5
+    for seed, at, word in family.known_at:
+        assert at == LAST_SHOWN and word == cases[seed]["at"][str(at + 1)]
+
+
+@pytest.mark.parametrize("name", [r.name for r in recipes().values() if r.known])
+def test_known_answers_of_a_recipe_are_the_stored_vectors(name: str) -> None:
+    cases = [(case, case.get("modulus")) for case in VECTORS[name]["cases"]]
+    for seed, modulus, outputs in recipe(name).known:
+        stored = [c["outputs"] for c, m in cases if c["seed"] == seed and m in (None, modulus)]
+        assert [[word % modulus for word in words[: len(outputs)]] for words in stored] == [list(outputs)]
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_device_proves_itself_on_every_recipe(device_kind: str, name: str) -> None:
+    assert opened(device_kind, recipe(name)).check() >= 10
+
+
+@pytest.mark.parametrize("mapping", MAPPED)
+def test_mappings_are_exact_at_their_bounds(device_kind: str, mapping: str) -> None:
+    assert set(MAPPED) == set(MAPPINGS)
+    assert wrong_mappings(opened(device_kind, mapping_recipe(mapping)), MAPPED[mapping]) == []
+
+
+def test_the_low_word_may_come_first(device_kind: str) -> None:
+    which = mapping_recipe("unit_27_26", low_first=True)
+    assert wrong_mappings(opened(device_kind, which), MAPPED["unit_27_26"]) == []
+    assert wrong_mappings(opened(device_kind, mapping_recipe("unit_27_26")), (1000,)) == []
+
+
+# ------------------------------------------------------------------------------------------------------------- the sieve
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.recipe}-{c.modulus}-{c.k}-{c.start}")
+def test_sieve_finds_what_the_definition_says(device_kind: str, case: Case) -> None:
+    search, expected = case.expected
+    assert len(expected) > 0
+    got = case.hits(opened(device_kind, search.recipe), search)
+    assert got.dtype == expected.dtype and got.tolist() == expected.tolist()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="registers of x86-64")
+@pytest.mark.parametrize(("march", "feature", "width"), [("x86-64-v3", "avx2", 256), ("x86-64", "sse2", 128)])
+def test_narrower_registers_find_the_same(
+    march: str, feature: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if feature not in cpu._cpuinfo("flags").split():
+        pytest.skip(f"this processor has no {feature}")
+    monkeypatch.setattr(cpu, "_FLAGS", [f"-march={march}" if flag == "-march=native" else flag for flag in cpu._FLAGS])
+    built: dict[str, CpuDevice] = {}
+    for case in CASES:
+        search, expected = case.expected
+        if case.recipe not in built:
+            built[case.recipe] = CpuDevice(search.recipe, "cpu")
+        device = built[case.recipe]
+        assert device.lanes == width // kernels.family(search.recipe.family).lane_bits
+        assert case.hits(device, search).tolist() == expected.tolist(), case
+    assert all(device.check() > 0 for device in built.values())
+
+
+def _range(which: Any, draw: Any) -> tuple[int, int]:
+    limit = which.seed_limit(which.params({}))
+    count = draw(st.integers(1, 60) | st.integers(1, 500), label="count")
+    edges = [0, limit - count, min(limit, 2**32) - count, *([2**32 - count // 2] if limit > 2**32 else [])]
+    start = draw(st.sampled_from(edges) | st.integers(0, limit - count), label="start")
+    return start, count
+
+
+@given(data=st.data())
+@settings(max_examples=400, deadline=None, derandomize=True)
+def test_any_sieve_finds_what_the_definition_says(device_kind: str, data: Any) -> None:
+    which = recipe(data.draw(st.sampled_from(sorted(recipes())), label="recipe"))
+    small = st.sampled_from([2, 3, 8, 10, 125, 1000, 1024])
+    large = st.sampled_from([2**30 + 1, 2**31 - 1, 2**31 + 1, 2**32 - 1, 2**32])
+    modulus = min(data.draw(small | large | st.integers(2, 5000), label="modulus"), which.map.max_modulus)
+    start, count = _range(which, data.draw)
+    k = data.draw(st.integers(1, 8), label="k")
+    need = data.draw(st.integers(1, k), label="need")
+    far = 200 if which.family == "mt19937" else 20
+    skip, offset = data.draw(st.integers(0, 5), label="skip"), data.draw(st.integers(0, far), label="offset")
+    skips, offsets = (skip, skip + data.draw(st.integers(0, 2))), (offset, offset + data.draw(st.integers(0, 2)))
+    stride = data.draw(st.sampled_from([None, True, False]), label="stride")
+    slices = data.draw(st.sampled_from([4096, 100, 33]), label="slice")
+    case = Case(
+        which.name, modulus, k, need, skips, offsets, start, count, stride, slices, data.draw(st.integers(0, 99))
+    )
+    search, expected = case.expected
+    assert len(expected) > 0
+    assert case.hits(opened(device_kind, which), search).tolist() == expected.tolist()
+
+
+def test_both_ways_to_make_outputs_are_chosen() -> None:
+    chosen = {case.search().stride for case in CASES if case.stride is None}
+    assert chosen == {True, False}
+    # One skip and offset: jumping costs no more than making all; many that share their outputs: it does.
+    alone = search_of(recipe("java.mod"), 1000, draws=[1] * 8, skips=(50, 50))
+    many = search_of(recipe("java.mod"), 1000, draws=[1] * 8, need=2, skips=(0, 3), offsets=(0, 30))
+    assert alone.stride and not many.stride
+    assert not search_of(recipe("xorshift32.mod"), 1000, draws=[1] * 8, skips=(50, 50)).stride
+
+
+def test_a_jump_to_any_output_is_as_good_as_walking(device_kind: str) -> None:
+    for name in (
+        "java.mod",
+        "lcg.mod",
+        "minstd.mod",
+        "pcg32.mod",
+        "splitmix64.mod",
+        "philox4x32.mod",
+        "java.nextDouble",
+    ):
+        which = recipe(name)
+        device, search = opened(device_kind, which), search_of(which, 1000)
+        assert search.jumps
+        walked = device.outputs(search, u64([1, 2**31 + 5]), 0, 40)
+        for first in (1, 2, 3, 17, 39):
+            assert (device.outputs(search, u64([1, 2**31 + 5]), first, 1)[:, 0] == walked[:, first]).all(), (
+                name,
+                first,
+            )
+
+
+def test_a_far_skip_is_jumped_over_where_too_many_outputs_would_be_kept(device_kind: str) -> None:
+    which = recipe("java.mod")
+    row = opened("reference", which).outputs(search_of(which, 1000), u64([77]), 0, 1)
+    skip, draws = 10**6, []
+    for i in range(4):
+        at = search_of(which, 1000)
+        draws.append(int(opened("reference", which).outputs(at, u64([77]), skip + i * (skip + 1), 1)[0, 0]))
+    search = search_of(which, 1000, draws=draws, skips=(skip, skip))
+    hits = opened(device_kind, which).sieve(search, 0, 200)
+    assert row.shape == (1, 1) and hits is not None
+    assert hits.tolist() == [(77, skip, 0, 0, 4)]
+
+
+# ----------------------------------------------------------------------------------------------------- recipes, searches
+
+
+def test_chances_of_plain_modulo_are_counted_exactly() -> None:
+    # All words of a small generator, counted one by one.
+    which, words = recipe("lcg.mod"), np.arange(2**10)
+    for modulus in (3, 7, 1000, 1023, 1024):
+        counted = np.bincount(words % modulus, minlength=modulus) / 2**10
+        got = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({"bits": 10}))
+        assert got.tolist() == counted.tolist()
+    shifted = which.chances(np.arange(4, dtype=np.uint32), 4, which.params({"bits": 10, "shift": 9}))
+    assert shifted.tolist() == [0.5, 0.5, 0, 0]
+
+
+def test_chances_respect_the_least_and_largest_word() -> None:
+    # minstd gives 1 .. 2^31 - 2: 2^31 - 2 words, of which 2147483 are multiples of 1000.
+    chances = recipe("minstd.mod").chances(np.array([0, 1, 646, 647], np.uint32), 1000, {})
+    assert chances == pytest.approx(
+        [2147483 / (2**31 - 2), 2147484 / (2**31 - 2), 2147484 / (2**31 - 2), 2147483 / (2**31 - 2)]
+    )
+    assert recipe("java.nextInt").chances(np.array([3], np.uint32), 1000, {}).tolist() == [1e-3]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: recipe("java.nextint"), "did you mean 'java.nextInt'"),
+        (lambda: recipe("java"), "did you mean 'java."),
+        (lambda: kernels.family("xorshit32"), "did you mean 'xorshift32'"),
+        (lambda: recipe("lcg.mod").params({"bit": 3}), "did you mean 'bits'"),
+        (lambda: recipe("java.mod").params({"zzz": 3}), "it has none"),
+        (lambda: recipe("lcg.mod").params({"a": 2**64}), "outside"),
+        (lambda: recipe("lcg.mod").params({"a": -1}), "outside"),
+        (lambda: recipe("lcg.mod").params({"bits": 0}), "1 <= bits <= 64"),
+        (lambda: recipe("lcg.mod").params({"bits": 65}), "1 <= bits <= 64"),
+        (lambda: recipe("lcg.mod").params({"bits": 8, "shift": 8}), "shift < bits"),
+        (lambda: recipe("orig.pcg32").params({"sequence": 1}), "no parameter 'sequence'"),
+        (lambda: search_of(recipe("java.nextInt"), 2**31), "--modulus 2147483648"),
+        (lambda: search_of(recipe("java.mod"), 1), "--modulus 1"),
+        (lambda: search_of(recipe("java.mod"), 9, skips=(3, 2)), "--skip-min 3 --skip-max 2"),
+        (lambda: search_of(recipe("java.mod"), 9, skips=(-1, 2)), "--skip-min -1"),
+        (lambda: search_of(recipe("java.mod"), 9, offsets=(0, 2**31)), "--offset-max"),
+        (lambda: search_of(recipe("java.nextInt"), 9, skips=(0, 2**20)), "narrow the ranges"),
+        (lambda: search_of(recipe("java.mod"), 9, skips=(0, 2**30)), "jumps at hand"),
+        (lambda: search_of(recipe("mt19937.mod"), 9, offsets=(2**20, 2**20)), "narrow the ranges"),
+    ],
+)
+def test_bad_input_is_one_sentence(call: Any, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        call()
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_parameters_come_from_the_family_the_recipe_and_the_user_in_this_order() -> None:
+    assert recipe("lcg.mod").params({"c": 5}) == {"a": 1664525, "c": 5, "bits": 32, "shift": 0}
+    assert recipe("pcg32.mod").params({}) == {"sequence": 54}
+    assert recipe("orig.pcg32").params({}) == {"sequence": 721347520444481703}
+
+
+def test_seed_limits() -> None:
+    limits = {name: recipe(name).seed_limit(recipe(name).params({})) for name in recipes()}
+    assert limits["java.nextInt"] == limits["java.mod"] == 2**48
+    assert limits["orig.pcg32"] == limits["mt19937.mod"] == limits["php71.mt_rand"] == 2**32
+    assert limits["python.randrange"] == limits["pcg32.mod"] == 2**64
+    assert recipe("lcg.mod").seed_limit(recipe("lcg.mod").params({"bits": 48})) == 2**48
+
+
+def test_identity_tells_searches_apart() -> None:
+    base = search_of(recipe("lcg.mod"), 1000, draws=[1, 2, 3], need=2)
+    changes: list[dict[str, Any]] = [
+        {"recipe": recipe("java.mod")}, {"modulus": 999}, {"draws": np.array([1, 2, 4], np.uint32)}, {"need": 3},
+        {"window_start": 1}, {"skips": (0, 1)}, {"offsets": (0, 1)}, {"given": {"a": 5}},
+    ]  # fmt: skip
+    identities = [base.identity(), *(dataclasses.replace(base, **change).identity() for change in changes)]
+    assert all(a != b for i, a in enumerate(identities) for b in identities[:i])
+    assert {f.name for f in dataclasses.fields(Search)} == {key for change in changes for key in change}
+
+
+def test_identity_holds_the_kernel_text(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = search_of(recipe("lcg.mod"), 1000).identity()
+    monkeypatch.setattr(kernels, "source", lambda *a, **k: "another text")
+    assert search_of(recipe("lcg.mod"), 1000).identity() != before
+
+
+def test_an_installation_without_kernels_says_so(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "__file__", str(tmp_path / "a" / "b" / "kernels.py"))
+    with pytest.raises(IntegrityError, match="install prng_mpi again"):
+        kernels.folder.__wrapped__()
+
+
+def test_a_family_without_a_head_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "families").mkdir()
+    (tmp_path / "families" / "new.h").write_text("int x;")
+    monkeypatch.setattr(kernels, "folder", lambda: tmp_path)
+    with pytest.raises(IntegrityError, match=r"families/new\.h"):
+        kernels.families.__wrapped__()

@@ -1,0 +1,258 @@
+"""Known answers and the sieve's tests must notice a wrong kernel: each text is changed in one place at a time.
+
+Mutants of families are made by rule; those of the mapping and the sieve, where a rule would make harmless ones, by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kernel_cases import CASES, MAPPED, Case, mapping_recipe, wrong_mappings
+from prng_mpi import kernels
+from prng_mpi.devices import cpu
+from prng_mpi.devices.cpu import CpuDevice
+from prng_mpi.errors import DeviceError
+from prng_mpi.recipes import Recipe, recipe, recipes
+
+PRISTINE = kernels.folder()
+FAMILIES = sorted(path.name for path in (PRISTINE / "families").glob("*.h"))
+# Texts that several families share, each with a recipe that needs all of it.
+SHARED = {"mix.h": ["splitmix64.mod"], "philox.h": ["philox4x32.mod"], "affine.h": ["lcg.mod", "orig.lcg32"]}
+
+# What no mutant may change: comments, what other builds see, indices of memory (a crash would end the tests), and the
+# high half of a block's counter, which is 0 until output 2^34.
+_KEPT = re.compile(r"/\*.*?\*/|^#if LANES > 1.*?^#endif|^[^\n]*\bMT_[NM]\b[^\n]*|block >> 32", re.S | re.M)
+_FUNCTION = re.compile(r"^FN \w+ (\w+)\(", re.M)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match.group())
+
+
+def _plus_one(match: re.Match[str]) -> str:
+    return str(int(match.group()) + 1)
+
+
+def _flipped(match: re.Match[str]) -> str:
+    value = int(match.group(), 0)
+    return hex(value ^ (value & -value))
+
+
+# What is changed at every place where it stands, and how.
+RULES: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r"(?<=<< )\d+|(?<=>> )\d+|(?<=, )\d+(?=\) [+^*])", _plus_one),
+    (r"\b0x[0-9A-Fa-f]{5,}|\b[0-9]{5,}", _flipped),
+    (r" \^ ", lambda match: " | "),
+    (r" \* ", lambda match: " + "),
+    (r"(?<=\S) \+ (?=\S)", lambda match: " ^ "),
+    (r"(?<=seed\(state \*g, wseed z, const u64 \*param\) \{)", lambda match: " z = z + 1u;"),
+)
+
+
+def mutants(text: str) -> Iterator[tuple[str, str, str]]:
+    """(what was changed, the function it stands in, the whole text with the change)."""
+    code = _KEPT.sub(_blank, text)
+    for pattern, change in RULES:
+        for match in re.finditer(pattern, code):
+            before = [*_FUNCTION.finditer(code[: match.end()])]
+            line = text.count("\n", 0, match.start()) + 1
+            label = f"line {line}: {match.group()!r} -> {change(match)!r}"
+            mutant = text[: match.start()] + change(match) + text[match.end() :]
+            yield label, before[-1].group(1) if before else "", mutant
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the kernels that devices are built from; compiled quickly, kept nowhere."""
+    for case in CASES:
+        # Made by the text as it is, before anything is changed.
+        assert len(case.expected[1]) > 0
+    copy = tmp_path / "kernels"
+    shutil.copytree(PRISTINE, copy)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(kernels, "folder", lambda: copy)
+    monkeypatch.setitem(cpu._BUILDS, "reference", ["-O0", "-DSCALAR"])
+    monkeypatch.setitem(cpu._BUILDS, "emulated", ["-O0", "-DEMULATE"])
+    monkeypatch.setitem(cpu._BUILDS, "cpu", ["-O1"])
+    kernels.source.cache_clear()
+    yield copy
+    kernels.source.cache_clear()
+
+
+@contextlib.contextmanager
+def changed(path: Path, text: str) -> Iterator[None]:
+    """The file with another text for a while."""
+    before = path.read_text()
+    assert text != before
+    path.write_text(text)
+    kernels.source.cache_clear()
+    yield
+    path.write_text(before)
+    kernels.source.cache_clear()
+
+
+def _refused(which: Recipe, kind: str = "reference") -> bool:
+    try:
+        CpuDevice(which, kind).check()
+    except DeviceError as error:
+        # A mutant that does not compile proves nothing.
+        assert "can't compile" not in str(error), str(error)
+        return True
+    return False
+
+
+def _recipes_of(family: str, function: str) -> list[Recipe]:
+    """The recipes that see a change in that function of a family: those of a seeding, or those that show its words."""
+    of_family = [r for r in recipes().values() if r.family == family]
+    seeded = [r for r in of_family if r.seeding == function]
+    return seeded or [r for r in of_family if r.mapping == "mod"]
+
+
+def _survivors(path: Path, choose: Callable[[str], list[Recipe]]) -> tuple[list[str], int]:
+    """Mutants of a file that no known answer notices, and how many mutants there were."""
+    alive, count = [], 0
+    for label, function, text in mutants(path.read_text()):
+        count += 1
+        with changed(path, text):
+            alive += [] if any(_refused(which) for which in choose(function)) else [label]
+    return alive, count
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_known_answers_notice_every_mutant_of_a_family(folder: Path, name: str) -> None:
+    family = name.removesuffix(".h")
+    assert not any(_refused(which) for which in _recipes_of(family, ""))
+    alive, count = _survivors(folder / "families" / name, functools.partial(_recipes_of, family))
+    assert not alive and count >= 2
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_known_answers_notice_every_mutant_of_a_shared_text(folder: Path, name: str) -> None:
+    alive, count = _survivors(folder / name, lambda function: [recipe(r) for r in SHARED[name]])
+    assert not alive and count >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "seeding"),
+    [
+        ("java.mod", "seed_raw"),
+        ("orig.java_lcg", "seed"),
+        ("pcg32.mod", "seed_raw"),
+        ("orig.pcg32", "seed"),
+        ("sfc64.mod", "seed_first_word"),
+        ("orig.sfc64", "seed"),
+        ("xoshiro256pp.mod", "seed_first_word"),
+        ("orig.xoshiro256pp", "seed"),
+        ("mt19937.mod", "seed_by_array"),
+        ("python.randrange", "seed"),
+    ],
+)
+def test_known_answers_notice_another_seeding(name: str, seeding: str) -> None:
+    which = recipe(name)
+    assert which.seeding != seeding
+    assert _refused(dataclasses.replace(which, seeding=seeding, _seed_bits=64))
+
+
+# ---------------------------------------------------------------------------------------------- the mapping and the sieve
+
+# What is wrong, the text, its replacement, the build, the mapping that is held against Python.
+MAPPING = (
+    ("remainder of 32 bits", "x % m : x", "(x + 1) % m : x", "reference", "mod"),
+    ("reciprocal of 32 bits", "return least(r, r - m);", "return r;", "cpu", "mod"),
+    ("reciprocal of 32 bits", "return least(r, r - m);", "return r;", "emulated", "java"),
+    ("java: shift", "w32 u = x >> 1;", "w32 u = x >> 2;", "reference", "java"),
+    ("java: power of two", "u >> (u32)(31 - q->bits)", "u >> (u32)(30 - q->bits)", "reference", "java"),
+    ("java: bound", "return upto(u, all32((u32)q->limit));", "return upto(u + 1, all32((u32)q->limit));", "reference", "java"),
+    ("java: no bound", "return upto(u, all32((u32)q->limit));", "return all32(~0u);", "cpu", "java"),
+    ("top_bits: shift", "x >> (u32)(32 - q->bits);\n    return", "x >> (u32)(31 - q->bits);\n    return", "reference", "top_bits"),
+    ("top_bits: bound", "above(all32((u32)q->modulus), *value)", "~above(*value, all32((u32)q->modulus))", "reference", "top_bits"),
+    ("masked: mask", "x & (u32)q->mask;", "x & (u32)q->mask >> 1;", "reference", "masked"),
+    ("masked: bound", "above(*value, all32((u32)(q->modulus - 1)))", "above(*value, all32((u32)q->modulus))", "reference", "masked"),
+    ("php: power of two", "*value = x & (u32)(q->modulus - 1);", "*value = x >> 1 & (u32)(q->modulus - 1);", "reference", "php"),
+    ("php: bound", "return upto(x, all32((u32)q->limit));", "return ~upto(all32((u32)q->limit), x);", "reference", "php"),
+    ("php: no bound", "return upto(x, all32((u32)q->limit));", "return all32(~0u);", "emulated", "php"),
+    ("unit_27_26: shift", "(x >> 37) << 26", "(x >> 36) << 26", "reference", "unit_27_26"),
+    ("unit_27_26: low word", "(x & 0xffffffffull) >> 6", "(x & 0xffffffffull) >> 7", "cpu", "unit_27_26"),
+    ("unit_26_27: shift", "(x >> 38) << 27", "(x >> 38) << 26", "reference", "unit_26_27"),
+    ("unit_26_27: low word", "(x & 0xffffffffull) >> 5", "(x & 0xffffffffull) >> 4", "emulated", "unit_26_27"),
+    ("order of two words", "return a << 32 | b;", "return b << 32 | a;", "reference", "unit_27_26"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mutant", MAPPING, ids=lambda m: f"{m[0]}-{m[3]}")
+def test_a_wrong_mapping_is_noticed(folder: Path, mutant: tuple[str, str, str, str, str]) -> None:
+    _, text, replacement, kind, mapping = mutant
+    path, which = folder / "mapping.h", mapping_recipe(mapping)
+    whole = path.read_text()
+    assert text in whole, "the kernel is written otherwise now: write this mutant anew"
+    assert not wrong_mappings(CpuDevice(which, kind), MAPPED[mapping])
+    with changed(path, whole.replace(text, replacement)):
+        assert wrong_mappings(CpuDevice(which, kind), MAPPED[mapping])
+
+
+JUMPING, ONCE, REJECTING = "lcg.mod pcg32.mod java.mod", "mt19937.mod xorshift32.mod", "java.nextInt python.randrange"
+EVERY = "xorshift32.mod java.mod"
+FULL, ENOUGH = (
+    "best b = {all32((u32)q->need - 1), all32(0), all32(0)};",
+    "best b = {all32((u32)q->need), all32(0), all32(0)};",
+)
+# What is wrong, the file, the text, its replacement, the build, the recipes whose cases tell.
+SIEVE = (
+    ("first position", "sieve.h", "o + s - (u32)q->first, i = 0", "o + (u32)q->skip_min - (u32)q->first, i = 0", "reference", ONCE),
+    ("step between positions", "sieve.h", "p += s + 1;\n            }\n            if (i == k)", "p += s;\n            }\n            if (i == k)", "reference", ONCE),
+    ("jump to the first", "sieve.h", "to[o + s - q->first]);", "to[o + q->skip_min - q->first]);", "reference", JUMPING),
+    ("jump between draws", "sieve.h", "if (s) leap(&g, over);\n            }\n            if", "if (s > 1) leap(&g, over);\n            }\n            if", "reference", JUMPING),
+    ("no jump to the first kept output", "sieve.h", "    leap(&t.g, jumps[q->skip_max - q->skip_min + 1]);", "", "reference", "java.mod"),
+    ("early end by one", "sieve.h", "all32(need - left - 1))", "all32(need - left))", "reference", EVERY),
+    ("early end with all to come", "sieve.h", "return left < need && !any(above(matches", "return left <= need && !any(above(matches", "reference", EVERY),
+    ("need by one", "sieve.h", FULL, ENOUGH, "reference", EVERY),
+    ("ties go to the last", "sieve.h", "w32 better = above(matches, b->matches);", "w32 better = ~above(b->matches, matches);", "reference", EVERY),
+    ("ties go to the last", "sieve.h", "w32 better = above(matches, b->matches);", "w32 better = ~above(b->matches, matches);", "cpu", EVERY),
+    ("skip for offset", "sieve.h", "pick(better, all32(skip), b->skip)", "pick(better, all32(offset), b->skip)", "reference", EVERY),
+    ("survivors need one more", "sieve.h", "LANE(b.matches, i) < local.need", "LANE(b.matches, i) <= local.need", "cpu", EVERY),
+    ("window start", "sieve.h", "(u32)local.window_start", "0", "reference", EVERY),
+    ("seed of a lane", "sieve.h", "{start + n + i, LANE", "{start + n, LANE", "cpu", EVERY),
+    ("past the end", "sieve.h", "n + i < count; i++", "n + i <= count; i++", "cpu", EVERY),
+    ("lanes that part", "sieve.h", "if (!t->apart && !any(~accepted))", "if (!any(~accepted))", "cpu", REJECTING),
+    ("rejected values are kept", "sieve.h", "at += accepted[i] & 1;", "at += 1;", "cpu", REJECTING),
+    ("outputs before lanes part", "sieve.h", "t->count[i] = t->have;", "t->count[i] = 0;", "cpu", REJECTING),
+    ("slowest lane", "sieve.h", "least_count = at < least_count ? at : least_count;", "least_count = at;", "cpu", REJECTING),
+    ("grid: stride", "sieve.h", "n < count; n += slots)", "n < count; n += slots + 1)", "emulated", EVERY),
+    ("grid: first seed", "sieve.h", "for (u64 n = slot;", "for (u64 n = slot + 1;", "emulated", EVERY),
+    ("grid: need", "sieve.h", "if (b.matches < q->need) continue;", "if (b.matches <= q->need) continue;", "emulated", EVERY),
+    ("glance: early end", "sieve.h", "!any_above(hopes, need - left - 1, refused)", "!any_above(hopes, need - left, refused)", "cpu", EVERY),
+    ("glance: rejection not seen", "sieve.h", "refused |= REFUSES(x, q);", "", "cpu", "java.nextInt php71.mt_rand"),
+    ("glance: step between positions", "sieve.h", "p += s + 1;\n            }\n        }", "p += s + 2;\n            }\n        }", "cpu", "xorshift32.mod mt19937.mod"),
+    ("glance: jump between draws", "sieve.h", "if (s) ALL leap(&g[b], over);", "", "cpu", "java.mod lcg.mod"),
+    ("glance: hint of 32 bits", "mapping.h", "x * inverse - d * inverse", "x * inverse + d * inverse", "cpu", "mt19937.mod"),
+    ("glance: hint of 64 bits", "mapping.h", "(u32)q->twos), all64(q->quotient)", "0), all64(q->quotient)", "cpu", "java.mod xoshiro256ss.mod lcg.mod"),
+    ("glance: java's hint", "mapping.h", "hint32(hopes, x >> 1, d, q)", "hint32(hopes, x, d, q)", "cpu", "java.nextInt"),
+    ("glance: reach of the seeding", "families/mt19937.h", "MT_M + (reach) :", "MT_M + (reach) - 1 :", "cpu", "mt19937.mod"),
+)  # fmt: skip
+
+
+def _wrong_case(kind: str, names: str) -> Case | None:
+    """The first case of some recipes that a device does not sieve right."""
+    for case in CASES:
+        if case.recipe in names.split():
+            search, expected = case.expected
+            if case.hits(CpuDevice(search.recipe, kind), search).tolist() != expected.tolist():
+                return case
+    return None
+
+
+@pytest.mark.parametrize("mutant", SIEVE, ids=lambda m: f"{m[0]}-{m[4]}")
+def test_a_wrong_sieve_is_noticed(folder: Path, mutant: tuple[str, str, str, str, str, str]) -> None:
+    _, file, text, replacement, kind, names = mutant
+    path = folder / file
+    whole = path.read_text()
+    assert text in whole, "the kernel is written otherwise now: write this mutant anew"
+    with changed(path, whole.replace(text, replacement)):
+        assert _wrong_case(kind, names) is not None
