@@ -288,7 +288,7 @@ u64 decode(const search *q, const view *v, const u32 *draws, const u64 *matrix, 
             for (u32 n = 0; n < v->bits && b.rank < STATE_BITS && !wrong; n++)
                 wrong = adopt(&b, LOAD(matrix + 8 * (draw * v->bits + n)), draws[draw] >> n & 1);
         }
-        if (wrong || b.rank < STATE_BITS) continue;
+        if (b.rank < STATE_BITS) continue;
         equation x = 0;
         for (u32 z = STATE_BITS; z--;) x |= (equation)(ODD(b.rows[z] & x) ^ b.right[z]) << z;
         for (u32 n = 0; n < STATE_WORDS; n++) words[n] = (u64)(x >> n * WORD_BITS) & ~0ull >> (64 - WORD_BITS);

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -56,7 +58,7 @@ def mpirun() -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without what a launcher or a user's configuration put there."""
-    foreign = ("OMPI_COMM_", "OMPI_MCA_orte", "PMIX_", "PMI_", "PRTE_", "PRNG_MPI_", "SLURM_")
+    foreign = ("OMPI_COMM_", "OMPI_MCA_", "PMIX_", "PMI_", "PRTE_", "PRNG_MPI_", "SLURM_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     path = os.pathsep.join(p for p in (str(TOP / "src"), os.environ.get("PYTHONPATH", "")) if p)
     return {**kept, **MPI_ENVIRONMENT, "PYTHONPATH": path, **more}
@@ -76,10 +78,13 @@ class Run:
         words = [str(word) for word in argv]
         self.folder = Path(words[words.index("--output-dir") + 1]) if "--output-dir" in words else None
         self.mark = uuid.uuid4().hex
+        # A killed mpirun leaves its session folder behind, and a later one with the same process id trips over it.
+        self._scratch = Path(tempfile.mkdtemp(prefix="run"))
+        own = {MARK: self.mark, "TMPDIR": str(self._scratch), "OMPI_MCA_btl_sm_backing_directory": str(self._scratch)}
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [*launcher, sys.executable, *call, *words],
-            env=environment(**{MARK: self.mark}, **env),
+            env=environment(**own, **env),
             cwd=TOP,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -105,6 +110,8 @@ class Run:
             self.kill()
             out, err = self.process.communicate()
             raise AssertionError(f"no end after {timeout} s\nstdout: {out}\nstderr: {err}") from None
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
         summary = self.folder / "summary.json" if self.folder else None
         content = json.loads(summary.read_text()) if summary and summary.is_file() else {}
         return Ended(self.process.returncode, out, err, content, time.monotonic() - self.began)
@@ -114,6 +121,7 @@ class Run:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         until(lambda: not self.processes(), 10, "processes of the killed run live on")
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def processes(self) -> list[int]:
         """Ids of the processes of this run that live, whatever their group."""

@@ -41,7 +41,7 @@ def test_measures_methods_and_feeds_a_sieve(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     device = next(r["device"] for r in rows if r["recipe"] == "xorshift32.mod")
-    assert f"on {device}" in plan.stdout
+    assert f"on one {device}" in plan.stdout
 
 
 def test_against_an_anchor_gives_ratios() -> None:

@@ -309,6 +309,11 @@ def test_unseeding() -> None:
         assert device.unseed(np.array(python.getstate()[1][:624], np.uint64), 0) == (seed, "init_by_array", 0)
         python.getrandbits(32 * 1249)
         assert device.unseed(np.array(python.getstate()[1][:624], np.uint64), 2000) == (seed, "init_by_array", 624 * 3)
+    # One word in the middle is not the seeding's.
+    for key in (device.seeded(5), np.array(random.Random(5).getstate()[1][:624], np.uint64)):
+        assert device.unseed(key, 0) is not None
+        key[300] ^= np.uint64(1)
+        assert device.unseed(key, 0) is None
     other = np.random.default_rng(3).integers(0, 2**32, 624, dtype=np.uint64)
     assert device.unseed(other, 5000) is None
     assert opened("xorshift128.mod").unseed(np.array([5, 362436069, 521288629, 88675123], np.uint64), 0) == (
@@ -506,3 +511,11 @@ def test_a_rank_that_fails_ends_the_job_with_its_cause(
     assert ended.code == code, ended.stderr
     assert words in ended.stderr
     assert ended.summary == {}
+
+
+def test_ctrl_c_ends_it(tmp_path: Path, noisy: tuple[Path, list[int], list[int]]) -> None:
+    press = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    patch = FAIL.replace("[0] == 1", "[0] == 0").replace("FAILS", press)
+    flags = ("--family", "xorshift64", "--skip-max", 3, "--max-wrong", 0.3, "--window", 100)
+    ended = recover(["--draws", noisy[0], *flags, "--output-dir", tmp_path / "run"], patch=patch)
+    assert (ended.code, ended.summary) == (5, {}) and "stopped as asked" in ended.stderr

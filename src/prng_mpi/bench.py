@@ -131,7 +131,6 @@ def _rows(comm: Comm, o: BenchOptions, name: str, kind: str, why: str) -> list[d
         if search is None:
             continue
         limit = search.recipe.seed_limit(search.params)
-        ahead: dict[str, lift.Forecast | invert.Forecast]
         ahead = {"lift": lift.forecast(search), "invert": invert.forecast(search, min(limit, 2**32))}
         others = [m for m, f in ahead.items() if not f.why_not and f.seconds < 10 * o.seconds]
         for method in ("lanes", *others):

@@ -45,6 +45,14 @@ def rate(per_second: float) -> str:
     return f"{per_second:.3g} "
 
 
+def say(stream: TextIO, rows: list[tuple[str, str]]) -> None:
+    """Print rows of a key and a text; a key that repeats is printed once."""
+    last = ""
+    for key, text in rows:
+        print(f"{key if key != last else '':<12} {text}", file=stream, flush=True)
+        last = key
+
+
 class Display:
     """Draws the farm's state. `before`: seeds and hits that earlier runs of this search have done."""
 

@@ -20,7 +20,7 @@ from prng_mpi import config, kernels, statistics, step
 from prng_mpi.comm import Comm, Tag
 from prng_mpi.config import option
 from prng_mpi.devices.gf2 import Attempt, Gf2Device, View, draws_needed, trials_needed, view
-from prng_mpi.display import duration
+from prng_mpi.display import duration, say
 from prng_mpi.errors import ExitCode, IntegrityError, PrngError, UsageError
 from prng_mpi.findings import HELDOUT_MOST, PREDICT
 from prng_mpi.history import History, Window, cut_window, read_history
@@ -423,6 +423,8 @@ def _best(job: Job, device: Gf2Device, found: _Found) -> tuple[dict[str, Any], s
         "heldout_log10_p": log10_p,
         "confirmed": confirmed,
         "state": [f"{int(word):#0{device.word_bits // 4 + 2}x}" for word in words],
+        # So many low bits of the first word have no say in any output, and stand there as 0.
+        "state_unused_bits": device.unused,
         "seed": seed[0] if seed else None,
         "seeding": seed[1] if seed else None,
         "words_since_seed": seed[2] if seed else None,
@@ -527,14 +529,6 @@ def _tell(best: dict[str, Any]) -> list[tuple[str, str]]:
     if best["log10_E"] <= statistics.STRONG_LOG10:
         rows.append(("next", " ".join(map(str, best["next_outputs"]))))
     return rows
-
-
-def say(stream: TextIO, rows: list[tuple[str, str]]) -> None:
-    """Print rows of a key and a text; a key that repeats is printed once."""
-    last = ""
-    for key, text in rows:
-        print(f"{key if key != last else '':<12} {text}", file=stream, flush=True)
-        last = key
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from prng_mpi.config import option
 from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
-from prng_mpi.display import Display, duration
+from prng_mpi.display import Display, duration, say
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
 from prng_mpi.history import History, cut_window, read_history
@@ -456,14 +456,6 @@ def _revision() -> str:
         return ""
     done = spawn.run(["git", "-C", str(top), "rev-parse", "HEAD"], 10)
     return done.output.strip() if done.status == 0 else ""
-
-
-def say(stream: TextIO, rows: list[tuple[str, str]]) -> None:
-    """Print rows of a key and a text; a key that repeats is printed once."""
-    last = ""
-    for key, text in rows:
-        print(f"{key if key != last else '':<12} {text}", file=stream, flush=True)
-        last = key
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import kernels
-from prng_mpi.devices.base import Device, Hits, Outputs
+from prng_mpi.devices.base import Device, Forecast, Hits, Outputs
 from prng_mpi.devices.cpu import CpuDevice, build, pointer, processor
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
@@ -34,7 +34,7 @@ _LINEAR = np.dtype(
 # its way. Of the linear one: a hit looked at, for each part; a hit of the part sorted and counted. Of both: a draw of a
 # candidate, a survivor held against the plain build.
 AFFINE_HIT, AFFINE_SEED, AFFINE_PLACE = 1e-9, 2e-11, 2e-6
-LINEAR_LOOK, LINEAR_HIT, LINEAR_SEED = 1.5e-10, 4e-9, 2e-11
+LINEAR_LOOK, LINEAR_HIT, LINEAR_SEED = 1.6e-10, 3e-9, 2e-11
 DRAW, SURVIVOR = 6e-9, 1.5e-5
 
 # Seeds between two looks at `stopped`; what invert_modular takes at most.
@@ -46,15 +46,6 @@ MAX_LEAST = 15
 
 Seeds = npt.NDArray[np.uint64]
 Columns = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Whether a search can be inverted, and then the work: seconds on one core, bytes of a rank's memory."""
-
-    why_not: str
-    seconds: float = math.inf
-    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,13 +98,13 @@ def forecast(search: Search, seeds: int) -> Forecast:
             return Forecast("the state has more than 32 bits, or two states lead to one")
         states = min(seeds, n)
         work = states * (p.scan / m * AFFINE_HIT + AFFINE_SEED) + (1 + states // BLOCK) * p.scan * AFFINE_PLACE
-        return Forecast("", search.per_seed * work + checks, _modular_memory(m, p))
+        return Forecast("", search.per_seed * work + checks, memory=_modular_memory(m, p))
     if family.linear is None or family.linear.bits != 32 or family.word_bits != 32 or recipe.seeding != "seed":
         return Forecast("the state is not known to be the word, or not to step by an affine or linear map")
     bits = _part_bits(m, p, seeds)
     hits, parts = p.scan * 2**32 / m, -(-seeds >> bits)
     work = hits * parts * LINEAR_LOOK + hits * parts * 2.0 ** (bits - 32) * LINEAR_HIT + (parts << bits) * LINEAR_SEED
-    return Forecast("", search.per_seed * work + checks, _linear_memory(bits, _capacity(m, p, bits)))
+    return Forecast("", search.per_seed * work + checks, memory=_linear_memory(bits, _capacity(m, p, bits)))
 
 
 def _modular_part(modulus: int) -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import kernels, statistics
-from prng_mpi.devices.base import Device, Hits, Outputs
+from prng_mpi.devices.base import Device, Forecast, Hits, Outputs
 from prng_mpi.devices.cpu import CpuDevice, build, pointer, processor
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
@@ -32,16 +31,6 @@ HIGH_LOOKS = 3e9
 LANE_LOOKS = 1e9
 MISS_MOST = 1e-2
 MAX_LOW_BITS = 28
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Whether a search can be lifted, and then the work: seconds on one core, and the chance that a true seed is missed
-    because its calls reject a word within the window."""
-
-    why_not: str
-    seconds: float = math.inf
-    miss: float = 0.0
 
 
 def forecast(search: Search) -> Forecast:
