@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import campaign
-from prng_mpi.ledger import Ledger, running_pid
+from prng_mpi.ledger import Chunk, Ledger, running_pid
 from support import Ended, Run, events, run_sieve, survivors, uniform, until, write_draws
 
 SEEDS = 2**19
@@ -219,13 +219,16 @@ def test_exception_outside_the_work_ends_the_job(what: str, calm: tuple[Ended, A
 
 
 def test_rank_killed_from_outside_ends_the_job_resumable(tmp_path: Path) -> None:
+    assert run_sieve(endless(tmp_path, "--time-limit", 0.5), np=2).summary["seeds_done"] > 0
+    chunks = len(done_chunks(tmp_path / "run"))
     with Run(endless(tmp_path), np=2) as run:
-        until(lambda: searching(tmp_path / "run"), 30, "no search")
+        until(lambda: searching(tmp_path / "run", chunks + 2), 30, "no search")
         os.kill(run.rank(1), signal.SIGKILL)
         ended = run.wait(20)
         until(lambda: not run.processes(), 10, "ranks live on")
-    # Neither of the codes of a search that is through.
+    # Neither of the codes of a search that is through, and no summary that speaks for an earlier run.
     assert ended.code not in (0, 1)
+    assert ended.summary == {}
     again = run_sieve(endless(tmp_path, "--time-limit", 0.5), np=2)
     assert again.code == 4, again.stderr
 
@@ -235,11 +238,15 @@ def test_rank_killed_from_outside_ends_the_job_resumable(tmp_path: Path) -> None
 
 def searching(folder: Path, chunks: int = 4) -> int | None:
     """The process id of root once so many chunks are done."""
-    ledger = folder / "ledger.sqlite"
     if "device_ready" not in {event["kind"] for event in events(folder)}:
         return None
-    with Ledger.peek(ledger) as view:
-        return running_pid(ledger) if len(view.chunks()) >= chunks else None
+    return running_pid(folder / "ledger.sqlite") if len(done_chunks(folder)) >= chunks else None
+
+
+def done_chunks(folder: Path) -> list[Chunk]:
+    """The chunks that the ledger of a folder holds."""
+    with Ledger.peek(folder / "ledger.sqlite") as view:
+        return view.chunks()
 
 
 def test_time_limit_stops_and_the_same_command_goes_on(tmp_path: Path) -> None:

@@ -115,4 +115,5 @@ def main(
 def _leave(code: ExitCode, rank: int, message: str) -> NoReturn:
     if rank == 0:
         print(f"prng_mpi: {message}", file=sys.stderr)
-    raise SystemExit(int(code))
+    # Of a rank that fails mpirun makes an end of the job; root, which may be slower, has still to say why.
+    raise SystemExit(0 if rank else int(code))
