@@ -257,3 +257,13 @@ def test_a_crash_while_preparing_does_not_pass_for_a_search(np: int | None, draw
     ended = run_sieve(flags(draws, tmp_path), np, timeout=20, patch="sieve.read_history = lambda *_: 1 // 0")
     assert (ended.code, len(ended.complaints)) == (3, 1)
     assert "ZeroDivisionError" in ended.complaints[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "instead"), [("xorshift64.mod", "prng_mpi.recover"), ("pcg32.mod", "narrow the seeds")]
+)
+def test_a_hopeless_search_is_refused_with_what_would_work(tmp_path: Path, recipe: str, instead: str) -> None:
+    draws = tmp_path / "draws.txt"
+    draws.write_text(" ".join(map(str, range(60))))
+    ended = run_sieve(["--draws", draws, "--recipe", recipe, "--seed-end", "2**64", "--skip-max", 16])
+    assert_refused(ended, 2, "out of reach", instead)

@@ -6,6 +6,7 @@ algebra = "linear over GF(2), 19937 bits"
 lane_bits = 32
 word_bits = 32
 seed_bits = 32
+seeding_looks = { seed = 30, seed_by_array = 1300 }
 known = [
     [42, [1608637542, 3421126067, 4083286876, 787846414, 3143890026]],
     [4294967295, [419326371, 479346978, 3918654476, 2416749639, 3388880820]],

@@ -64,7 +64,8 @@ class Family:
     """A generator as its file's head declares it.
 
     word_bits: 32 or 64, what one step yields; lane_bits: its widest arithmetic; seed_bits: seeds are below 2^seed_bits;
-    verified: whose outputs its vectors are; word_min, word_max: least and largest word; words_at_once: how many a step of it makes; params: integers a user may set; known: (seed, first words) by the
+    verified: whose outputs its vectors are; word_min, word_max: least and largest word; words_at_once: how many a step of it makes;
+    seeding_looks: how many looks at outputs a seeding costs as much as; params: integers a user may set; known: (seed, first words) by the
     published definition. seed_bits and the word range may depend on the params, as expressions."""
 
     name: str
@@ -78,6 +79,7 @@ class Family:
     _word_min: str
     _word_max: str
     words_at_once: int = 1
+    seeding_looks: dict[str, int] = field(default_factory=dict)
     params: dict[str, int] = field(default_factory=dict)
     _affine: dict[str, Any] = field(default_factory=dict)
     _modular: dict[str, Any] = field(default_factory=dict)
@@ -145,6 +147,7 @@ def families() -> dict[str, Family]:
             _word_min=keys.get("word_min", "0"),
             _word_max=keys.get("word_max", f"2**{keys['word_bits']} - 1"),
             words_at_once=keys.get("words_at_once", 1),
+            seeding_looks=keys.get("seeding_looks", {}),
             params=keys.get("params", {}),
             _affine=keys.get("affine", {}),
             _modular=keys.get("modular", {}),

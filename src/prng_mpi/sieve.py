@@ -42,6 +42,8 @@ DEFAULT_SEED_END = 2**32
 METHODS = ("auto", "lanes", "lift", "invert")
 # Lanes that take longer than this, roughly, give way to a method that does not.
 PATIENCE = 30.0
+# Core-seconds that nobody waits for: most of a year of 26 GPUs that are each worth fifty cores.
+HOPELESS_SECONDS = 3e10
 # How much slower than one core of the forecasts a device may be before its first lease runs out.
 SLOWEST = 30.0
 
@@ -205,7 +207,19 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
         raise UsageError(f"--method {o.method}: {whys[o.method]}; use --method lanes")
     times = {"lanes": lanes, "lift": max(PATIENCE, lifted.seconds), "invert": max(PATIENCE, inverted.seconds)}
     method = o.method if o.method != "auto" else min((m for m in METHODS[1:] if not whys[m]), key=lambda m: times[m])
-    beside = f"on one core, lanes on {size} ranks {duration(lanes)}"
+    ranks = f"on {size} rank{'s' if size > 1 else ''}"
+    beside = f"on one core, lanes {ranks} {duration(lanes)}"
+    if method == "lanes" and lanes * fast * size > HOPELESS_SECONDS:
+        linear = kernels.family(search.recipe.family).linear is not None
+        instead = (
+            "python -m prng_mpi.recover solves for its state"
+            if linear
+            else "narrow the seeds to a clock, a pid or a counter"
+        )
+        raise UsageError(
+            f"{format_count(float(seeds))} seeds of recipe {search.recipe.name} are out of reach, about {format_count(lanes / 3.2e7)} years {ranks} "
+            f"(lift: {lifted.why_not or duration(lifted.seconds)}; invert: {inverted.why_not or duration(inverted.seconds)}); {instead}"
+        )
     if method == "lift":
         reason = f"low bits of the state first, roughly {duration(lifted.seconds)} {beside}"
         if lifted.miss:
@@ -218,7 +232,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
             0.0,
             f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {memory}",
         )
-    return method, 0.0, f"every seed is held against the window, roughly {duration(lanes)} on {size} ranks"
+    return method, 0.0, f"every seed is held against the window, roughly {duration(lanes)} {ranks}"
 
 
 def _measured(path: Path | None, name: str) -> dict[str, float]:

@@ -24,11 +24,12 @@ _LIFT = np.dtype(
 _FOUND = np.dtype([("seed", "<u8"), ("matches", "<u4"), ("pad", "<u4")])
 _AFFINE = np.dtype([("a", "<u8"), ("c", "<u8")])
 
-# Looks at low parts and at completions in a second on one core, as measured; the lanes' looks beside them. How much of a
-# search may be lost to rejected words.
+# As measured on one core: looks at low parts, at completions, and of the lanes, in a second; seconds to check a survivor.
+# How much of a search may be lost to rejected words.
 LOW_LOOKS = 8e9
 HIGH_LOOKS = 3e9
-LANE_LOOKS = 1e9
+LANE_LOOKS = 4e9
+SURVIVOR = 6e-6
 MISS_MOST = 1e-2
 MAX_LOW_BITS = 28
 
@@ -52,16 +53,20 @@ def forecast(search: Search) -> Forecast:
     tails = 10.0 ** statistics.log10_tails(np.full(k, 2.0**-twos))
     # Each survivor of the low stage has (its low matches - need + 1) anchors; those by chance, and one that is true, of
     # whose wrong draws some match by their low bits.
-    extra = (k - search.need) * 2.0**-twos
+    odd, extra = m >> twos, (k - search.need) * 2.0**-twos
     anchors = search.per_seed * 2.0**size * float(tails[search.need :].sum()) + extra + 1
-    completions = anchors * 2.0 ** (algebra.bits - size) / (m >> twos)
+    completions = anchors * 2.0 ** (algebra.bits - size) / odd
+    # A block of 32 goes on until none of it can match; where the odd part is small that takes several looks.
+    high_looks = completions * (extra + 1.2 + math.log(32) / math.log(odd))
+    true = search.per_seed * 2.0**algebra.bits * 10.0 ** float(statistics.log10_tails(search.chances())[search.need])
     low_looks = search.per_seed * 2.0**size * (k - search.need + 1.2)
-    return Forecast("", low_looks / LOW_LOOKS + completions * (extra + 1.2) / HIGH_LOOKS, miss)
+    return Forecast("", low_looks / LOW_LOOKS + high_looks / HIGH_LOOKS + true * SURVIVOR, miss)
 
 
 def lane_seconds(search: Search, seeds: int) -> float:
     """Roughly what the lanes of one core take for a search over so many seeds."""
-    return seeds * search.per_seed * (len(search.draws) - search.need + 1.0) / LANE_LOOKS
+    seeding = kernels.family(search.recipe.family).seeding_looks.get(search.recipe.seeding, 0)
+    return seeds * (seeding + search.per_seed * (len(search.draws) - search.need + 1.0)) / LANE_LOOKS
 
 
 class LiftDevice(Device):
