@@ -27,17 +27,22 @@ export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;OMP_NUM
 if [ -n "${HOSTFILE:-}" ]; then
     PRNG_MPI_RANKS=(-hostfile "$HOSTFILE" ${NP:+-np "$NP"})
 else
-    PRNG_MPI_RANKS=(-np "${NP:-$(nproc)}")
+    PRNG_MPI_RANKS=(-np "${NP:-$(env -u OMP_NUM_THREADS nproc)}")
 fi
 
 # Start ranks so that Ctrl-C once finishes the chunks that run (exit 5) and twice ends at once (exit 3): mpirun itself
 # kills every rank at the first, so it gets a session of its own and, for each Ctrl-C, SIGUSR1, which it passes on.
 run_ranks() {
-    setsid mpirun "${PRNG_MPI_RANKS[@]}" "$@" <&0 &
-    local pid=$!
+    # What mpirun leaves in the temporary folder after a kill makes a later one with the same process id fail.
+    local scratch status=0 pid
+    scratch=$(mktemp -d)
+    TMPDIR=$scratch setsid mpirun "${PRNG_MPI_RANKS[@]}" "$@" <&0 &
+    pid=$!
     trap 'kill -USR1 $pid 2>/dev/null' INT USR1
     trap 'kill -TERM $pid 2>/dev/null' TERM HUP
     # A trap ends a wait early; only the last one tells how mpirun ended.
     while kill -0 $pid 2>/dev/null; do wait $pid || true; done
-    wait $pid
+    wait $pid || status=$?
+    rm -rf "$scratch"
+    return $status
 }
