@@ -16,16 +16,15 @@ import common
 GOAL_SHARE = 0.03
 # The sieve, but for what rank 1 says of itself.
 DRIVER = """
-import dataclasses, os
+import os
 from prng_mpi import sieve, step
 
-honest = sieve.profile
+honest = sieve.weight
 
-def boasting(kind, name=""):
-    p = honest(kind, name)
-    return dataclasses.replace(p, weight=6 * p.weight) if os.environ["OMPI_COMM_WORLD_RANK"] == "1" else p
+def boasting(kind, name, measured):
+    return honest(kind, name, measured) * (6 if os.environ["OMPI_COMM_WORLD_RANK"] == "1" else 1)
 
-sieve.profile = boasting
+sieve.weight = boasting
 step.main(sieve.SieveOptions, sieve.prepare, sieve.run)
 """
 
