@@ -102,7 +102,7 @@ FN w32 map_java_hint(w32 hopes, raw x, u32 d, const search *q) {
     return hint32(hopes, x >> 1, d, q);
 }
 
-FN w32 map_java_refuses(raw x, const search *q) { return above(x >> 1, all32((u32)q->limit)); }
+FN w32 map_java_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit << 1 | 1)); }
 
 /* The top bit_length(M) bits, again while >= M: CPython 3.11, Lib/random.py _randbelow_with_getrandbits. */
 FN w32 map_top_bits(raw x, w32 *value, const search *q) {

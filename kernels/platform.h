@@ -103,7 +103,24 @@ FN u32 any(w32 mask) {
 
 FN w32 pick(w32 mask, w32 yes, w32 no) { return (yes & mask) | (no & ~mask); }
 FN w64 pick64(w64 mask, w64 yes, w64 no) { return (yes & mask) | (no & ~mask); }
-FN w32 least(w32 a, w32 b) { return pick(above(a, b), b, a); }
+FN w32 least(w32 a, w32 b) {
+#if LANES == 16 && defined(__AVX512F__)
+    return (w32)_mm512_min_epu32((__m512i)a, (__m512i)b);
+#elif LANES == 8 && defined(__AVX2__)
+    return (w32)_mm256_min_epu32((__m256i)a, (__m256i)b);
+#else
+    return pick(above(a, b), b, a);
+#endif
+}
+FN w32 most(w32 a, w32 b) {
+#if LANES == 16 && defined(__AVX512F__)
+    return (w32)_mm512_max_epu32((__m512i)a, (__m512i)b);
+#elif LANES == 8 && defined(__AVX2__)
+    return (w32)_mm256_max_epu32((__m256i)a, (__m256i)b);
+#else
+    return pick(above(a, b), a, b);
+#endif
+}
 FN w64 least64(w64 a, w64 b) { return pick64(above64(a, b), b, a); }
 #define ROTL32(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define ROTL64(x, n) (((x) << (n)) | ((x) >> (64 - (n))))

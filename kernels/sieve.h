@@ -254,14 +254,21 @@ void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jump
 
 u32 lanes(void) { return LANES; }
 
+#ifdef REFUSES
+#define REFUSE(x) refused |= REFUSES(x, q)
+#else
+#define REFUSE(x) (void)(x)
+#endif
+
 #if LANES > 1 && defined(HINT)
 /* 32-bit words of buffer that each kept output of a group takes. */
 u32 group_words(void) { return sizeof(word) / 4 * GROUP; }
 
 /* Whether some seed has more than n hopes, or has refused. */
 FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
-    ALL refused |= above(hopes[b], all32(n));
-    return any(refused);
+    w32 highest = hopes[0];
+    ALL highest = most(highest, hopes[b]);
+    return any(above(highest, all32(n)) | refused);
 }
 
 FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps, word *kept) {
@@ -300,6 +307,29 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
     ALL leap(&g[b], jumps[q->skip_max - q->skip_min + 1]);
 #endif
     u32 have = 0;
+    if (q->skip_min == q->skip_max && q->offset_min == q->offset_max) {
+        /* One hypothesis looks at each output once: nothing is kept. */
+        u32 s = (u32)q->skip_min, p = (u32)(s + q->offset_min - q->first);
+        ALL hopes[b] = all32(0);
+        for (u32 i = 0;;) {
+            u32 d = draws[i];
+            if (p >= reach) return 1;
+            for (; have < p; have++) ALL {
+                raw x = take(&g[b]);
+                REFUSE(x);
+            }
+            ALL {
+                raw x = take(&g[b]);
+                REFUSE(x);
+                hopes[b] = HINT(hopes[b], x, d, q);
+            }
+            have++;
+            u32 left = k - ++i;
+            if (left < need && !any_above(hopes, need - left - 1, refused)) return 0;
+            if (i == k) return 1;
+            p += s + 1;
+        }
+    }
     for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
         for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
             u32 p = o + s - (u32)q->first;
@@ -310,10 +340,8 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                 for (; have <= p; have++) {
                     ALL {
                         raw x = take(&g[b]);
+                        REFUSE(x);
                         kept[have * GROUP + b] = x;
-#ifdef REFUSES
-                        refused |= REFUSES(x, q);
-#endif
                     }
                 }
                 ALL hopes[b] = HINT(hopes[b], kept[p * GROUP + b], d, q);
