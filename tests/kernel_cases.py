@@ -175,6 +175,8 @@ CASES = (
     Case("mt19937.mod", 7, 3, 3, (110, 111), (620, 624), count=40),
     Case("xorshift32.mod", 2, 3, 1, (0, 1), (0, 1), count=5000),
     Case("xorshift32.mod", 125, 6, 4, (0, 3), (0, 3), count=2000, slice_seeds=77),
+    Case("xorshift32.mod", 1000, 6, 6, (3, 3), (2, 2), count=2000),
+    Case("java.nextInt", 1000, 5, 4, (4, 4), (1, 1), count=1000),
     Case("xorshift64star.mod", 4294967291, 5, 3, (0, 3), (0, 3), start=2**32 - 100),
     Case("xoshiro256ss.mod", 24, 7, 4, (0, 2), (0, 2), count=700),
     Case("splitmix64.mod", 6, 1, 1, (0, 7), (0, 0), count=129),
