@@ -76,7 +76,8 @@ def noisy(name: str, wrong: float) -> dict[str, object]:
     device, seen = Gf2Device(what), view(what, MODULUS)
     assert not isinstance(seen, str)
     need = NOISY_DRAWS - round(wrong * NOISY_DRAWS)
-    per_set = -(-device.unknowns // seen.bits)
+    # One draw more than the state has bits for, as the step takes: it tells a wrong set by its contradiction.
+    per_set = -(-device.unknowns // seen.bits) + 1
     took = []
     for case in range(NOISY_CASES):
         rng = np.random.default_rng(case)
