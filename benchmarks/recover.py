@@ -84,8 +84,10 @@ def noisy(name: str, wrong: float) -> dict[str, object]:
         draws = device.values(MODULUS, device.seeded(int(rng.integers(1, 2**32))), 3, 4, NOISY_DRAWS)
         spoilt = rng.permutation(NOISY_DRAWS)[need:]
         draws[spoilt] = (draws[spoilt] + rng.integers(1, MODULUS, len(spoilt))) % MODULUS
+        # As the step mixes them; small numbers would begin alike.
+        mix = (case + 1) * 0x9E3779B97F4A7C15 % 2**64
         trials = trials_needed(NOISY_DRAWS, need, per_set, 2.0**-seen.bits, 1e-3)
-        spent, attempt = timed(functools.partial(device.decode, MODULUS, seen, draws, 3, 4, need, trials, case + 1))
+        spent, attempt = timed(functools.partial(device.decode, MODULUS, seen, draws, 3, 4, need, trials, mix))
         took.append(spent)
         if attempt.words is None or attempt.matches < need:
             raise SystemExit(f"{name}, {wrong:.0%} wrong, case {case}: the state is not found")
