@@ -192,18 +192,6 @@ def test_nothing_to_resume(path: Path) -> None:
         Ledger.peek(path)
 
 
-def test_restart_sets_the_old_ledger_aside(path: Path) -> None:
-    filled(path, chunks=2)
-    for number in (1, 2):
-        with Ledger.open(path, {"n": number}, restart=True) as ledger:
-            assert ledger.done() == [] and ledger.identity == {"n": number}
-            ledger.commit(0, number, 0, hits_of(0, 1))
-    assert Ledger.peek(path.with_name("ledger.sqlite.old1")).done() == [(0, 200)]
-    assert Ledger.peek(path.with_name("ledger.sqlite.old2")).done() == [(0, 1)]
-    with pytest.raises(UsageError, match="exclude"):
-        Ledger.open(path, IDENTITY, restart=True, resume=True)
-
-
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -431,7 +419,7 @@ def test_one_run_holds_a_folder_while_others_look_on(path: Path) -> None:
         with pytest.raises(UsageError, match=f"in use by process {holder.pid} on "):
             Ledger.open(path, IDENTITY)
         with pytest.raises(UsageError, match="in use"):
-            Ledger.open(path, {"other": 1}, restart=True)
+            Ledger.open(path, {"other": 1})
         assert running_pid(path) == holder.pid
 
         # The same view sees what is committed after it was opened, and doesn't stand in the way of it.

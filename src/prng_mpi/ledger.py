@@ -141,23 +141,19 @@ class Ledger:
         self._done = self._stored()
 
     @classmethod
-    def open(cls, path: Path, identity: dict[str, Any], *, resume: bool = False, restart: bool = False) -> Self:
+    def open(cls, path: Path, identity: dict[str, Any], *, resume: bool = False) -> Self:
         """Create the ledger at `path`, or continue the one there if it is of the same search.
 
-        `resume` demands that there is one; `restart` sets one that is there aside and begins anew.
+        `resume` demands that there is one.
 
         Raises:
             UsageError: another search or another process holds the folder, it can't be written, nothing to resume.
             IntegrityError: the file is no ledger, of another schema, or damaged; it is left untouched.
         """
-        if resume and restart:
-            raise UsageError("resume and restart exclude each other; give one of them")
         if resume and not os.path.lexists(path):
             raise UsageError(f"{path.parent} holds no ledger to resume; check the folder, or start without --resume")
         lock = _take_lock(path)
         try:
-            if restart and path.exists():
-                _set_aside(path)
             if not os.path.lexists(path):
                 _create(path, identity)
             with contextlib.closing(cls.peek(path)) as view:
@@ -398,15 +394,6 @@ def _take_lock(path: Path) -> TextIO:
     lock.write(f"{os.getpid()} {socket.gethostname()}\n")
     lock.flush()
     return lock
-
-
-def _set_aside(path: Path) -> None:
-    number = 1
-    while _beside(path, f".old{number}").exists():
-        number += 1
-    for suffix in ("", "-wal"):
-        if _beside(path, suffix).exists():
-            os.replace(_beside(path, suffix), _beside(path, f".old{number}{suffix}"))
 
 
 def _create(path: Path, identity: dict[str, Any]) -> None:
