@@ -39,6 +39,16 @@ class Affine:
     seed_xor: int
 
 
+def affine_power(a: int, c: int, n: int, modulus: int) -> tuple[int, int]:
+    """(a, c) of n steps of state -> a state + c (mod modulus), which are one such map."""
+    power = (1, 0)
+    while n:
+        if n & 1:
+            power = (power[0] * a % modulus, (power[1] * a + c) % modulus)
+        a, c, n = a * a % modulus, (c * a + c) % modulus, n >> 1
+    return power
+
+
 @dataclass(frozen=True)
 class Modular:
     """state -> a state + c (mod modulus); a word is the state; a seed's state is the seed (mod modulus), or `zero`, where

@@ -361,7 +361,7 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
                 job.seeds,
                 job.search.per_seed,
                 job.plan.expected_survivors,
-                (before, len(ledger.hits())),
+                (before, sum(chunk.hits for chunk in ledger.chunks())),
                 out,
                 events.write,
             )
@@ -406,7 +406,8 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     }
     code = unfinished.get(end, ExitCode.ABORTED) if left else searched
     chunks, attempts = ledger.chunks(), ledger.attempts()
-    payload, identity = payload_hash(found.survivors, identity_hash(job.identity)), identity_hash(job.identity)
+    identity = identity_hash(job.identity)
+    payload = payload_hash(found.survivors, identity)
     states = farm.state.ranks
     refused = [state.trouble for state in states.values() if state.trouble]
     parked = [f"seeds {start} to {stop - 1}: {'; '.join(why)}" for start, stop, why in farm.scheduler.parked]

@@ -218,7 +218,10 @@ class InvertDevice(Device):
     def _modular(self, search: Search, algebra: kernels.Modular, low: int, high: int) -> Seeds:
         n, p, draws = algebra.modulus, plan(search), np.ascontiguousarray(search.draws, np.uint32)
         s, o = search.skips[0], search.offsets[0]
-        first, stride = _power(algebra, o + s + 1), _power(algebra, s + 1)
+        first, stride = (
+            kernels.affine_power(algebra.a, algebra.c, o + s + 1, algebra.modulus),
+            kernels.affine_power(algebra.a, algebra.c, s + 1, algebra.modulus),
+        )
         record = np.zeros(1, _MODULAR)
         record["states"], record["modulus"], record["draws"], record["need"] = (
             n,
@@ -299,16 +302,6 @@ def _states(start: int, stop: int, n: int) -> Iterator[tuple[int, int]]:
     for a, b in ((low, min(low + length, n)), (0, low + length - n)):
         for at in range(a, b, BLOCK):
             yield at, min(at + BLOCK, b)
-
-
-def _power(algebra: kernels.Modular, n: int) -> tuple[int, int]:
-    """n steps as one map."""
-    a, c, result, m = algebra.a, algebra.c, (1, 0), algebra.modulus
-    while n:
-        if n & 1:
-            result = (result[0] * a % m, (result[1] * a + c) % m)
-        a, c, n = a * a % m, (c * a + c) % m, n >> 1
-    return result
 
 
 # Matrices over GF(2), 32 x 32, as their columns: bit j of column i.

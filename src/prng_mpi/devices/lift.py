@@ -115,7 +115,7 @@ class LiftDevice(Device):
         if algebra is None or why_not:
             raise DeviceError(f"this search can't be lifted: {why_not}")
         k = len(search.draws)
-        first, stride = _power(algebra, o + s + 1), _power(algebra, s + 1)
+        first, stride = (kernels.affine_power(algebra.a, algebra.c, n, 2**64) for n in (o + s + 1, s + 1))
         record = np.zeros(1, _LIFT)
         record["bits"], record["modulus"], record["draws"] = algebra.bits, search.modulus, k
         record["shift"] = algebra.shift + (self.recipe.mapping == "java")
@@ -149,13 +149,3 @@ class LiftDevice(Device):
                 period = 1 << algebra.bits
                 seeds += range(seed + -(-max(start - seed, 0) // period) * period, stop, period)
         return seeds
-
-
-def _power(algebra: kernels.Affine, n: int) -> tuple[int, int]:
-    """n steps as one map, modulo 2^64."""
-    a, c, result = algebra.a, algebra.c, (1, 0)
-    while n:
-        if n & 1:
-            result = (result[0] * a % 2**64, (result[1] * a + c) % 2**64)
-        a, c, n = a * a % 2**64, (c * a + c) % 2**64, n >> 1
-    return result
