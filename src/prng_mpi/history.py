@@ -240,7 +240,7 @@ def _parse_csv(name: str, lines: list[str], delimiter: str) -> list[_Record]:
     for i, cut in enumerate(rows[1:]):
         row = cut if len(cut) == len(columns) else _rejoined(cut, delimiter)
         if len(row) != len(columns):
-            _fail(name, i, f"{len(row)} fields under a header of {len(columns)}")
+            _fail(name, i, f"{len(cut)} fields under a header of {len(columns)}")
         cells: dict[str, object] = dict(zip(columns, map(str.strip, row), strict=True))
         cells["draw"] = _number(cells["draw"])
         records.append(_record(name, i, cells))

@@ -163,7 +163,7 @@ class Observations:
         first = _offsets(counts)
         # Ranges of a draw stay ascending.
         order = np.repeat(self.first[:-1][::-1] - first[:-1], counts) + np.arange(len(self.low))
-        gaps = (np.concatenate(([0], gap[:0:-1]))[: len(gap)] for gap in (self.gap_min, self.gap_max))
+        gaps = (np.concatenate(([0], gap[::-1]))[: len(gap)] for gap in (self.gap_min, self.gap_max))
         return Observations(first, self.low[order], self.high[order], *gaps)
 
     def accepts(self, values: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:

@@ -24,6 +24,7 @@ from prng_mpi.config import parse_int
 from prng_mpi.errors import UsageError, suggestion
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Seconds at which dates stop having four digits.
 _CALENDAR_END = 253_402_300_800
 _DAY_MS = 86_400_000
@@ -197,19 +198,25 @@ def _pids(text: str) -> tuple[int, int]:
 
 def _tick(text: str, ticks: int, end: bool) -> int:
     """Ticks since 1970 at an integer, a date or a date-time; at the end of a date where `end`."""
-    if re.match(r"[0-9]{4}-", text):
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is neither a date such as 2024-12-31, a date-time nor an integer") from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        tick = (moment - _EPOCH) // timedelta(milliseconds=1000 // ticks)
-        tick += 86400 * ticks - 1 if end and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else 0
+    if re.match(r"[0-9]+-", text):
+        tick = (_datetime(text) - _EPOCH) // timedelta(milliseconds=1000 // ticks)
+        tick += 86400 * ticks - 1 if end and _DATE.fullmatch(text) else 0
     else:
         tick = parse_int(text)
     if tick < 0:
         raise ValueError(f"{text!r} is before 1970")
     return tick
+
+
+def _datetime(text: str) -> datetime:
+    try:
+        # Python takes 2024-W05 too, which is no one day.
+        if _DATE.match(text):
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r} is neither a date such as 2024-12-31, a date-time nor an integer")
 
 
 def _moment(tick: int, ticks: int) -> str:
