@@ -86,8 +86,8 @@ class Recipe:
         """The kernel text of the sieve."""
         return self.text("sieve.h")
 
-    def text(self, method: str) -> str:
-        """The kernel text of a method, a file of kernels/."""
+    def text(self, method: str, options: tuple[str, ...] = ()) -> str:
+        """The kernel text of a method, a file of kernels/; options: names that it has to define (see kernels/platform.h)."""
         # A seeding that takes 64-bit seeds needs the wide form even where the family's own seeding does not.
         bits = self._seed_bits or 0
         try:
@@ -104,6 +104,7 @@ class Recipe:
         defines |= {"HINT": f"{self.map.function}_hint"} if self.map.hint else {}
         defines |= {"REFUSES": f"{self.map.function}_refuses"} if self.map.hint and self.map.rejects else {}
         defines |= {"LOW_WORD_FIRST": 1} if self.low_first else {}
+        defines |= dict.fromkeys(options, 1)
         return kernels.source(self.family, tuple(defines.items()), method)
 
     def chances(self, draws: npt.NDArray[np.uint32], modulus: int, params: dict[str, int]) -> npt.NDArray[np.float64]:
