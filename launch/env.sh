@@ -30,19 +30,32 @@ else
     PRNG_MPI_RANKS=(-np "${NP:-$(env -u OMP_NUM_THREADS nproc)}")
 fi
 
+# Where this MPI can survive a lost rank (ULFM, Open MPI 5), its seeds go to other ranks; elsewhere a killed rank ends the
+# job and the same command resumes. No setting or variable can say it in place of the flag.
+if ompi_info 2>/dev/null | grep -q 'FT MPI support: yes'; then
+    PRNG_MPI_RANKS=(--with-ft ulfm "${PRNG_MPI_RANKS[@]}")
+fi
+
 # Start ranks so that Ctrl-C once finishes the chunks that run (exit 5) and twice ends at once (exit 3): mpirun itself
 # kills every rank at the first, so it gets a session of its own and, for each Ctrl-C, SIGUSR1, which it passes on.
 run_ranks() {
     # What mpirun leaves in the temporary folder after a kill makes a later one with the same process id fail.
     local scratch status=0 pid
     scratch=$(mktemp -d)
-    TMPDIR=$scratch setsid mpirun "${PRNG_MPI_RANKS[@]}" "$@" <&0 &
+    TMPDIR=$scratch PRNG_MPI_EXIT=$scratch/exit setsid mpirun "${PRNG_MPI_RANKS[@]}" "$@" <&0 &
     pid=$!
     trap 'kill -USR1 $pid 2>/dev/null' INT USR1
     trap 'kill -TERM $pid 2>/dev/null' TERM HUP
     # A trap ends a wait early; only the last one tells how mpirun ended.
     while kill -0 $pid 2>/dev/null; do wait $pid || true; done
     wait $pid || status=$?
+    # Root's own word: mpirun's code is 0 after a dead host, and 1, which is "nothing found", after a signal.
+    if [ -e "$scratch/exit" ]; then
+        status=$(cat "$scratch/exit")
+    elif [ $status -lt 2 ]; then
+        echo "prng_mpi: mpirun ended with $status, but root never said how it ended; the same command resumes" >&2
+        status=3
+    fi
     rm -rf "$scratch"
     return $status
 }

@@ -68,13 +68,19 @@ class Run:
     """A sieve in a process group of its own, alone or under mpirun. `patch` is Python to run in every rank before."""
 
     def __init__(
-        self, argv: Sequence[object], np: int | None = None, patch: str = "", stdin: str | None = None, **env: str
+        self,
+        argv: Sequence[object],
+        np: int | None = None,
+        patch: str = "",
+        stdin: str | None = None,
+        ulfm: bool = False,
+        **env: str,
     ) -> None:
         call = ["-m", "prng_mpi.sieve"]
         if patch:
             main = "step.main(sieve.SieveOptions, sieve.prepare, sieve.run)"
             call = ["-c", f"from prng_mpi import sieve, step\n{patch}\n{main}"]
-        launcher = [mpirun(), "-np", str(np)] if np else []
+        launcher = [mpirun(), *(("--with-ft", "ulfm") if ulfm else ()), "-np", str(np)] if np else []
         words = [str(word) for word in argv]
         self.folder = Path(words[words.index("--output-dir") + 1]) if "--output-dir" in words else None
         self.mark = uuid.uuid4().hex
@@ -159,10 +165,11 @@ def run_sieve(
     timeout: float = 60,
     patch: str = "",
     stdin: str | None = None,
+    ulfm: bool = False,
     **env: str,
 ) -> Ended:
     """Run `python -m prng_mpi.sieve ARGV` to its end, under `mpirun -np NP` where np is given."""
-    return Run(argv, np, patch, stdin, **env).wait(timeout)
+    return Run(argv, np, patch, stdin, ulfm, **env).wait(timeout)
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:

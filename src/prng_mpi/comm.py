@@ -1,13 +1,20 @@
-"""Floor 1: MPI. Alone owns mpi4py; without a launcher a run is one rank and needs no MPI at all."""
+"""Floor 1: MPI. Alone owns mpi4py; without a launcher a run is one rank and needs no MPI at all.
+
+No collective is called: one rank that is killed or stopped would hold up all others. Where MPI can survive a lost rank
+(ULFM, `mpirun --with-ft ulfm`), its loss is a message, Tag.LOST; elsewhere the launcher ends the job."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, NoReturn
 
 # What launchers put into the environment of each rank, before MPI starts: (rank, size).
@@ -16,6 +23,12 @@ _LAUNCHERS = (
     ("PMI_RANK", "PMI_SIZE"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
+# What `mpirun --with-ft ulfm` says to its ranks; as a setting of one's own it does nothing.
+_ULFM = "OMPI_MCA_mpi_ft_enable"
+# Seconds: for MPI to start, which waits for every rank; for ranks to say hello after it; to say farewell.
+START, HELLO, FAREWELL = 120, 30.0, 15.0
+# Seconds between looks while waiting for other ranks.
+_NAP = 0.002
 
 
 class Tag(IntEnum):
@@ -28,6 +41,12 @@ class Tag(IntEnum):
     RESULT = 5
     FAILED = 6
     STOP = 7
+    # The start and the end of a job, which `Comm` keeps to itself.
+    HELLO = 8
+    SHARED = 9
+    FAREWELL = 10
+    # The source is gone, and the content says why: its own last words, or what MPI reports of it.
+    LOST = 11
 
 
 @dataclass(frozen=True)
@@ -47,77 +66,230 @@ def launched() -> tuple[int, int] | None:
     return None
 
 
+def last_word(code: int) -> None:
+    """Leave root's exit code where the launch script looks: mpirun's own is 0 after a dead host, and 1 after a signal."""
+    path = os.environ.get("PRNG_MPI_EXIT")
+    # The file is on mpirun's host, which may not be root's.
+    if path and Path(path).parent.is_dir():
+        Path(path).write_text(f"{int(code)}\n")
+
+
 class Comm:
     """One rank's connection to the others. Only the thread that made it may use it.
 
-    rank, size: of the job; host: this host's name; local_rank, local_ranks: this rank's place among the ranks of its
-    host, and their ranks in the job, ascending."""
+    rank, size: of the job; host: this host's name; hosts: of each rank, empty for one that never said; local_rank,
+    local_ranks: this rank's place among the ranks of its host, and their ranks in the job, ascending; lost: why each rank
+    that is gone is gone; device: what this rank computes with, for its last words."""
 
     def __init__(self) -> None:
         self.host = socket.gethostname()
+        self.rank, self.size, self.lost, self.device = 0, 1, dict[int, str](), "no device yet"
         self._world: Any = None
         self._pending: list[Any] = []
-        self.rank, self.size, self.local_rank, self.local_ranks = 0, 1, 0, [0]
-        if launched() is None:
-            return
-        # Finalize is called by `finish`: at exit it would wait for ranks that are gone.
+        self._news: deque[Message] = deque()
+        self._gone: set[int] = set()
+        self._survives = False
+        self.hosts = [self.host]
+        if launched() is not None:
+            self._connect()
+        self.local_ranks = [rank for rank, host in enumerate(self.hosts) if host == self.host]
+        self.local_rank = self.local_ranks.index(self.rank)
+
+    def _connect(self) -> None:
+        # `finish` ends MPI: at exit it would wait for ranks that are gone.
         import mpi4py
 
         mpi4py.rc.finalize = False
         # Threads compute, but only the main thread speaks MPI.
         mpi4py.rc.thread_level = "funneled"
+        # A rank that is killed on the way would keep all others in here, beyond the reach of Python.
+        signal.alarm(START)
         from mpi4py import MPI
 
-        self._mpi = MPI
+        signal.alarm(0)
+        self._mpi, self._mpi_lost = MPI, (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.rank, self._world.size
-        local = self._world.Split_type(MPI.COMM_TYPE_SHARED)
-        self.local_rank = local.rank
-        self.local_ranks = local.allgather(self.rank)
-        local.Free()
+        self._survives = os.environ.get(_ULFM, "0") == "1"
+        if self.rank:
+            self.send(0, Tag.HELLO, self.host)
+            self.hosts = self._from_root()
+            # Root does not wait for a late one.
+            self.hosts[self.rank] = self.host
+            return
+        self.hosts = [self.host, *[""] * (self.size - 1)]
+        self._wait(self._all_here, HELLO)
+        self.bcast(self.hosts)
 
     def bcast(self, content: Any) -> Any:
-        """Root's content, on every rank."""
-        return content if self._world is None else self._world.bcast(content, 0)
+        """Root's content, on every rank; root waits for nobody."""
+        if self.size == 1:
+            return content
+        if self.rank:
+            return self._from_root()
+        for rank in range(1, self.size):
+            self.send(rank, Tag.SHARED, content)
+        return content
 
     def send(self, dest: int, tag: Tag, content: Any = None) -> None:
-        """Send without waiting for the receiver."""
-        self._pending = [request for request in self._pending if not request.Test()]
-        self._pending.append(self._world.isend(content, dest, tag))
+        """Send without waiting for the receiver; to one that is gone, nothing is sent."""
+        self._progress()
+        if dest not in self.lost:
+            try:
+                self._pending.append(self._world.isend(content, dest, tag))
+            except self._mpi.Exception as error:
+                self._notice(error)
 
     def poll(self, source: int | None = None, tag: Tag | None = None) -> Message | None:
-        """The next message that has arrived, of that source and tag where given, or None; never waits."""
+        """The next message that has arrived, of that source and tag where given, or None; never waits.
+
+        The loss of a rank is told once to who asks for no source, and whenever asked to who asks for that rank."""
         if self._world is None:
             return None
-        status = self._mpi.Status()
-        where = self._mpi.ANY_SOURCE if source is None else source
-        what = self._mpi.ANY_TAG if tag is None else int(tag)
-        if not self._world.iprobe(where, what, status):
-            # A large message that was sent goes out only while its sender is inside MPI.
-            self._pending = [request for request in self._pending if not request.Test()]
-            return None
-        content = self._world.recv(None, status.source, status.tag)
-        return Message(status.source, Tag(status.tag), content)
+        if message := self._receive(source, tag):
+            return message
+        if source in self.lost:
+            return Message(source, Tag.LOST, self.lost[source])
+        return self._news.popleft() if source is None and self._news else None
 
     def finish(self, code: int, alone: bool = False) -> NoReturn:
-        """End this rank; root's code becomes mpirun's. `alone`: some ranks will never answer, so end the job at once."""
+        """End this rank; root's code becomes the job's. `alone`: some ranks will never answer, so end the job at once."""
         sys.stdout.flush()
         sys.stderr.flush()
+        if self._world is not None and self.rank:
+            self._leave(code, alone)
         if self._world is not None:
-            if alone:
-                # mpirun drops what it has not read of a rank's last words by then.
-                time.sleep(0.3)
-                self._world.Abort(code)
-            while self._pending:
-                self._pending = [request for request in self._pending if not request.Test()]
-            self._mpi.Finalize()
-            if self.rank:
-                code = 0
-            elif code:
-                # mpirun complains at length of a rank that fails while others live, and not of the last one.
-                time.sleep(0.3)
+            self._leave_last(code, alone)
+        last_word(code)
         os._exit(code)
 
     def abort(self, code: int) -> NoReturn:
         """End the whole job at once."""
         self.finish(code, alone=True)
+
+    def die(self, code: int, cause: str) -> NoReturn:
+        """End a rank that can't go on, with its last words: where MPI survives it and it is not root, the job goes on."""
+        print(f"prng_mpi: rank {self.rank} on {self.host} ({self.device}): {cause}", file=sys.stderr, flush=True)
+        if self._survives and self.rank:
+            self.send(0, Tag.LOST, cause)
+            self._wait(self._sent, 1.0)
+        self.abort(code)
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def _leave(self, code: int, alone: bool) -> NoReturn:
+        """The end of a rank that is not root."""
+        if alone and self._survives:
+            # Of all ends of a process MPI reports this one alone to the others.
+            os.kill(os.getpid(), signal.SIGKILL)
+        if alone:
+            self._abort(code)
+        self.send(0, Tag.FAREWELL)
+        self._wait(self._sent, FAREWELL)
+        if not self._survives:
+            self._mpi.Finalize()
+        os._exit(0)
+
+    def _leave_last(self, code: int, alone: bool) -> None:
+        """Root's end: when all others are gone; else it ends the job over them."""
+        if not alone and not self._wait(self._all_gone, FAREWELL):
+            gone = self._gone | self.lost.keys()
+            missing = ", ".join(self.name(rank) for rank in range(1, self.size) if rank not in gone)
+            print(f"prng_mpi: {missing} never answered; the job is ended for them", file=sys.stderr, flush=True)
+            alone = True
+        if not alone:
+            if not self._survives:
+                self._mpi.Finalize()
+            if code:
+                # mpirun complains at length of a rank that fails while others live, and not of the last one.
+                time.sleep(0.3)
+            return
+        last_word(code)
+        if not self._survives:
+            self._abort(code)
+        # MPI_Abort never ends where ranks may be lost. mpirun's exit code is 1 after SIGTERM, which would say that nothing
+        # was found, unless someone reads our last word.
+        os.kill(os.getppid(), signal.SIGTERM if "PRNG_MPI_EXIT" in os.environ else signal.SIGKILL)
+        time.sleep(5)
+
+    def _abort(self, code: int) -> None:
+        # mpirun drops what it has not read of a rank's last words by then.
+        time.sleep(0.3)
+        self._world.Abort(code)
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def name(self, rank: int) -> str:
+        """rank 3 on rig1"""
+        return f"rank {rank}{f' on {self.hosts[rank]}' if self.hosts[rank] else ''}"
+
+    def _from_root(self) -> Any:
+        """What root shares next. Ends this rank where root is gone."""
+        while (message := self.poll(0, Tag.SHARED)) is None:
+            time.sleep(_NAP)
+        if message.tag is Tag.LOST:
+            self.die(3, f"root is gone: {message.content}")
+        return message.content
+
+    def _all_here(self) -> bool:
+        while message := self._receive(None, Tag.HELLO):
+            self.hosts[message.source] = message.content
+        return all(host or rank in self.lost for rank, host in enumerate(self.hosts))
+
+    def _all_gone(self) -> bool:
+        # What else still comes is too late.
+        while self._receive(None, None):
+            pass
+        return len(self._gone | self.lost.keys()) == self.size - 1
+
+    def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_NAP)
+        return True
+
+    def _sent(self) -> bool:
+        self._progress()
+        return not self._pending
+
+    def _receive(self, source: int | None, tag: Tag | None) -> Message | None:
+        where = self._mpi.ANY_SOURCE if source is None else source
+        what = self._mpi.ANY_TAG if tag is None else int(tag)
+        status = self._mpi.Status()
+        try:
+            while self._world.iprobe(where, what, status):
+                message = Message(status.source, Tag(status.tag), self._world.recv(None, status.source, status.tag))
+                if message.tag is Tag.LOST:
+                    self.lost[message.source] = message.content
+                if message.tag is not Tag.FAREWELL:
+                    return message
+                self._gone.add(message.source)
+        except self._mpi.Exception as error:
+            self._notice(error)
+        # A large message that was sent goes out only while its sender is inside MPI.
+        self._progress()
+        return None
+
+    def _progress(self) -> None:
+        self._pending = [request for request in self._pending if not self._complete(request)]
+
+    def _complete(self, request: Any) -> bool:
+        try:
+            return bool(request.Test())
+        except self._mpi.Exception as error:
+            self._notice(error)
+            return True
+
+    def _notice(self, error: Any) -> None:
+        """MPI reports an error: learn which ranks are gone. Raises one that says something else."""
+        if not self._survives or error.Get_error_class() not in self._mpi_lost:
+            raise error
+        # Acknowledged, it is not reported again to each look at messages from any rank.
+        self._world.Ack_failed()
+        failed = self._world.Get_failed()
+        for rank in failed.Translate_ranks(None, self._world.group):
+            if rank not in self.lost:
+                self.lost[rank] = "its process was killed"
+                self._news.append(Message(rank, Tag.LOST, self.lost[rank]))

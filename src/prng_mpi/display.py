@@ -101,14 +101,14 @@ class Display:
 
     def _announce(self, state: State, now: float) -> None:
         """Say which devices compute and why those, once all have reported or some keep the others waiting."""
-        reported = {rank for rank, r in state.ranks.items() if r.card or r.trouble}
+        reported = {rank for rank, r in state.ranks.items() if r.card or r.trouble or r.lost}
         if reported == self._announced or (len(reported) < len(state.ranks) and now - state.began < ANNOUNCE_SECONDS):
             return
         groups: dict[tuple[str, str], list[int]] = {}
         for rank in sorted(reported - self._announced):
             r = state.ranks[rank]
             lost = ", the token was lost before it" if r.card and r.card.token_lost else ""
-            text = f"{r.card.device} on {r.card.host}" if r.card else f"not used: {r.trouble}"
+            text = f"{r.card.device} on {r.card.host}" if r.card else f"not used: {r.trouble or r.lost}"
             groups.setdefault((text, f" ({r.card.why}{lost})" if r.card else ""), []).append(rank)
         self._erase()
         for (text, why), ranks in groups.items():
@@ -160,10 +160,10 @@ class Display:
         rows.append(f"{'rank':>4}  {'host':<10} {'device':<26} {'seeds/s':>9}  {'ok/failed':>9}  {'idle':>5}  state")
         for rank, r in state.ranks.items():
             if r.card is None:
-                rows.append(f"{rank:>4}  {r.trouble or 'starting'}")
+                rows.append(f"{rank:>4}  {r.lost or r.trouble or 'starting'}")
                 continue
             speed = self.scheduler.speed(rank)
-            condition = r.trouble or ("silent" if rank in self.scheduler.silent else "run")
+            condition = r.lost or r.trouble or ("silent" if rank in self.scheduler.silent else "run")
             rows.append(
                 f"{rank:>4}  {r.card.host:<10.10} {r.card.device:<26.26} {rate(speed) if speed else '-':>9}  "
                 f"{f'{r.chunks}/{r.failed}':>9}  {r.idle(now):5.0%}  {condition}"

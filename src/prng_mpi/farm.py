@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi.comm import Comm, Tag
-from prng_mpi.errors import PrngError
+from prng_mpi.comm import Comm, Message, Tag
+from prng_mpi.errors import ExitCode, PrngError
 from prng_mpi.scheduler import Event, Lease, Scheduler
 
 Hits = npt.NDArray[np.void]
@@ -111,24 +111,34 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None
     introduction: its card, or why it has no device; then it only waits for the end."""
     if isinstance(introduction, str) or compute is None:
         comm.send(0, Tag.UNREADY, introduction)
-        while comm.poll(0, Tag.STOP) is None:
+        while (message := comm.poll(0, Tag.STOP)) is None:
             time.sleep(10 * NAP)
+        _heed(comm, message)
         return
     worker = Worker(compute)
     comm.send(0, Tag.READY, introduction)
     while True:
         busy = False
         if message := comm.poll(0):
+            _heed(comm, message)
             if message.tag is Tag.STOP:
                 worker.stop()
                 return
-            worker.submit(*message.content)
+            # A token that was given up may still come.
+            if message.tag is Tag.CHUNK:
+                worker.submit(*message.content)
             busy = True
         if done := worker.take():
             comm.send(0, Tag.RESULT if done.error is None else Tag.FAILED, done)
             busy = True
         if not busy:
             time.sleep(NAP)
+
+
+def _heed(comm: Comm, message: Message) -> None:
+    """Without root a rank has nobody to compute for."""
+    if message.tag is Tag.LOST:
+        comm.die(ExitCode.ABORTED, f"root is gone: {message.content}")
 
 
 class End(Enum):
@@ -140,6 +150,7 @@ class End(Enum):
     DRAINED = "drained"
     INTERRUPTED = "interrupted"
     NO_DEVICE = "no device"
+    LOST = "lost ranks"
 
 
 @dataclass
@@ -148,6 +159,7 @@ class RankState:
 
     card: Card | None = None
     trouble: str = ""
+    lost: str = ""
     chunks: int = 0
     failed: int = 0
     seeds: int = 0
@@ -239,7 +251,7 @@ class Farm:
             if end is End.INTERRUPTED or self.scheduler.finished:
                 break
             if self.scheduler.stuck and not (self._starting() and now - began < startup):
-                return End.NO_DEVICE
+                return End.LOST if self.lost else End.NO_DEVICE
             if not busy:
                 time.sleep(NAP)
         if end is End.COMPLETE and self.scheduler.remaining:
@@ -259,8 +271,22 @@ class Farm:
                 time.sleep(NAP)
         return ended and not starting and not self.scheduler.silent
 
+    @property
+    def lost(self) -> dict[int, str]:
+        """Why each rank that is gone is gone, ascending."""
+        return {rank: state.lost for rank, state in self.state.ranks.items() if state.lost}
+
     def _starting(self) -> bool:
-        return any(state.card is None and not state.trouble for state in self.state.ranks.values())
+        return any(state.card is None and not state.trouble and not state.lost for state in self.state.ranks.values())
+
+    def _lose(self, rank: int, reason: str) -> None:
+        # Its last words may come after MPI's report.
+        card = self.state.ranks[rank].card
+        device = card.device if card else "no device yet"
+        self.state.ranks[rank].lost = f"{self.comm.name(rank)} ({device}): {reason}"
+        self._idle.discard(rank)
+        for event in self.scheduler.lost(rank, reason, self.clock()):
+            self._note(event)
 
     def _introduce(self, rank: int, introduction: Card | str) -> None:
         state, now = self.state.ranks[rank], self.clock()
@@ -282,6 +308,8 @@ class Farm:
                 self._introduce(message.source, message.content)
             elif message.tag in (Tag.RESULT, Tag.FAILED):
                 self._finished(message.source, message.content)
+            elif message.tag is Tag.LOST:
+                self._lose(message.source, message.content)
         if self._worker and (done := self._worker.take()):
             busy = True
             self._finished(0, done)
@@ -339,8 +367,8 @@ class Farm:
 
     def _note(self, event: Event) -> None:
         self.state.events.append(event)
-        if event.kind == "expired" and event.lease:
-            self.log.ended(event.lease, "expired", None, event.detail)
+        if event.kind in ("expired", "lost") and event.lease:
+            self.log.ended(event.lease, event.kind, None, event.detail)
         if event.kind == "set_aside":
             self.state.ranks[event.rank].trouble = event.detail
         self.log.event(event.kind, rank=event.rank, detail=event.detail)

@@ -387,6 +387,7 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
             o.startup_timeout,
         )
         device: Device = opened
+        comm.device = device.name
         introduction = Card(comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured), lost)
         work = functools.partial(device.sieve, job.search)
     except PrngError as e:
@@ -481,8 +482,8 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             events.close({"reason": end.value, "exit_code": int(code)})
     if o.json:
         print((job.folder / "summary.json").read_text(), end="", flush=True)
-    if end is End.NO_DEVICE:
-        why = next((state.trouble for state in farm.state.ranks.values() if state.trouble), "none reported in time")
+    if end in (End.NO_DEVICE, End.LOST):
+        why = next((text for r in farm.state.ranks.values() if (text := r.lost or r.trouble)), "none reported in time")
         print(
             f"prng_mpi: no device is left to search with ({why}); the same command goes on from here", file=sys.stderr
         )
@@ -503,6 +504,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         End.TIME_LIMIT: ExitCode.TIME_LIMIT,
         End.DRAINED: ExitCode.STOPPED,
         End.NO_DEVICE: ExitCode.NO_DEVICE,
+        End.LOST: ExitCode.LOST_HOSTS,
     }
     code = unfinished.get(end, ExitCode.ABORTED) if left else searched
     chunks, attempts = ledger.chunks(), ledger.attempts()
@@ -510,6 +512,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     payload = payload_hash(found.survivors, identity)
     states = farm.state.ranks
     refused = [state.trouble for state in states.values() if state.trouble]
+    lost = list(farm.lost.values())
     parked = [f"seeds {start} to {stop - 1}: {'; '.join(why)}" for start, stop, why in farm.scheduler.parked]
     summary = {
         "verdict": found.verdict,
@@ -531,6 +534,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "devices": sorted({chunk.device for chunk in chunks}),
         "idle_share": {str(rank): state.idle(farm.clock()) for rank, state in states.items() if state.card},
         "refused": refused,
+        "lost": lost,
         "parked": parked,
     }
     attributes = {
@@ -553,6 +557,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     write_json(job.folder / "summary.json", summary)
     rows = findings.lines(job.search, job.plan, found, job.seeds, left, fresh, wall)
     rows += [("not used", text) for text in refused] + [("parked", text) for text in parked]
+    rows += [("lost", text) for text in lost]
     rows += [
         ("differs", f"seeds {a.start} to {a.stop - 1}, rank {a.rank}: {a.reason}")
         for a in attempts

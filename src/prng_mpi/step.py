@@ -18,7 +18,7 @@ from prng_mpi.errors import ExitCode, PrngError, UsageError
 P = TypeVar("P")
 
 # What launch/env.sh says to ranks; no option of a step.
-LAUNCH_VARIABLES = ("PRNG_MPI_TTY", "PRNG_MPI_TOP", "PRNG_MPI_RANKS")
+LAUNCH_VARIABLES = ("PRNG_MPI_TTY", "PRNG_MPI_TOP", "PRNG_MPI_RANKS", "PRNG_MPI_EXIT")
 
 
 class Done(Exception):
@@ -93,27 +93,27 @@ def main(
             print(f"prng_mpi: {error}", file=sys.stderr, flush=True)
     if size > 1:
         spawn.start_helper()
-    comm = comms.Comm()
+    try:
+        comm = comms.Comm()
+    # A library that is missing, or ranks that MPI can't connect.
+    except Exception as e:  # noqa: BLE001
+        _leave(ExitCode.ABORTED, rank, f"MPI can't start ({type(e).__name__}: {e}); nothing was started")
     try:
         code, loaded, prepared = comm.bcast((code, loaded, prepared))
         if code is None:
             code = run(comm, loaded.value, prepared)
     except PrngError as e:
-        print(f"prng_mpi: rank {comm.rank} on {comm.host}: {e}", file=sys.stderr, flush=True)
-        comm.abort(e.exit_code)
+        comm.die(e.exit_code, str(e))
     # The last resort: one rank that ends without a word would leave the others waiting for ever.
-    except BaseException:  # noqa: BLE001
+    except BaseException as e:  # noqa: BLE001
         traceback.print_exc()
-        print(
-            f"prng_mpi: rank {comm.rank} on {comm.host} ended by the error above; the same command resumes",
-            file=sys.stderr,
-        )
-        comm.abort(ExitCode.ABORTED)
+        comm.die(ExitCode.ABORTED, f"{type(e).__name__}: {e}; the same command resumes")
     comm.finish(int(code))
 
 
 def _leave(code: ExitCode, rank: int, message: str) -> NoReturn:
     if rank == 0:
         print(f"prng_mpi: {message}", file=sys.stderr)
+        comms.last_word(code)
     # Of a rank that fails mpirun makes an end of the job; root, which may be slower, has still to say why.
     raise SystemExit(0 if rank else int(code))
