@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from prng_mpi.ledger import Chunk, Ledger, running_pid
+
 TOP = Path(__file__).resolve().parents[1]
 
 # What launch/env.sh sets: any user, more ranks than cores, messages over host memory.
@@ -30,6 +32,8 @@ MPI_ENVIRONMENT = {
     "PRTE_MCA_rmaps_default_mapping_policy": "slot:oversubscribe",
     "PRTE_MCA_hwloc_default_binding_policy": "none",
 }
+# As launch/env.sh starts ranks where MPI can do without a lost one.
+ULFM = ("--with-ft", "ulfm")
 # A variable that every process of one run inherits, so that its leftovers can be told from those of other runs.
 MARK = "SIEVE_TEST_RUN"
 
@@ -65,7 +69,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Run:
-    """A sieve in a process group of its own, alone or under mpirun. `patch` is Python to run in every rank before."""
+    """A sieve in a process group of its own: alone, under mpirun -np NP (`ulfm`: as launch/env.sh starts it, where lost ranks
+    are survived), or after the words of `launcher`. `patch` is Python to run in every rank before."""
 
     def __init__(
         self,
@@ -74,22 +79,25 @@ class Run:
         patch: str = "",
         stdin: str | None = None,
         ulfm: bool = False,
+        launcher: Sequence[object] = (),
         **env: str,
     ) -> None:
         call = ["-m", "prng_mpi.sieve"]
         if patch:
             main = "step.main(sieve.SieveOptions, sieve.prepare, sieve.run)"
             call = ["-c", f"from prng_mpi import sieve, step\n{patch}\n{main}"]
-        launcher = [mpirun(), *(("--with-ft", "ulfm") if ulfm else ()), "-np", str(np)] if np else []
+        start = [mpirun(), *(ULFM if ulfm else ()), "-np", str(np)] if np else [str(word) for word in launcher]
         words = [str(word) for word in argv]
         self.folder = Path(words[words.index("--output-dir") + 1]) if "--output-dir" in words else None
         self.mark = uuid.uuid4().hex
         # A killed mpirun leaves its session folder behind, and a later one with the same process id trips over it.
         self._scratch = Path(tempfile.mkdtemp(prefix="run"))
+        self._word = self._scratch / "exit"
         own = {MARK: self.mark, "TMPDIR": str(self._scratch), "OMPI_MCA_btl_sm_backing_directory": str(self._scratch)}
+        own |= {"PRNG_MPI_EXIT": str(self._word)} if ulfm or launcher else {}
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [*launcher, sys.executable, *call, *words],
+            [*start, sys.executable, *call, *words],
             env=environment(**own, **env),
             cwd=TOP,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -117,10 +125,12 @@ class Run:
             out, err = self.process.communicate()
             raise AssertionError(f"no end after {timeout} s\nstdout: {out}\nstderr: {err}") from None
         finally:
+            # As launch/env.sh does: a lost rank leaves mpirun's own code without meaning.
+            code = int(self._word.read_text()) if self._word.exists() else self.process.returncode
             shutil.rmtree(self._scratch, ignore_errors=True)
         summary = self.folder / "summary.json" if self.folder else None
         content = json.loads(summary.read_text()) if summary and summary.is_file() else {}
-        return Ended(self.process.returncode, out, err, content, time.monotonic() - self.began)
+        return Ended(code, out, err, content, time.monotonic() - self.began)
 
     def kill(self) -> None:
         """SIGKILL to the process group; then no rank of it is left."""
@@ -166,10 +176,11 @@ def run_sieve(
     patch: str = "",
     stdin: str | None = None,
     ulfm: bool = False,
+    launcher: Sequence[object] = (),
     **env: str,
 ) -> Ended:
-    """Run `python -m prng_mpi.sieve ARGV` to its end, under `mpirun -np NP` where np is given."""
-    return Run(argv, np, patch, stdin, ulfm, **env).wait(timeout)
+    """Run `python -m prng_mpi.sieve ARGV` to its end, started as `Run` says."""
+    return Run(argv, np, patch, stdin, ulfm, launcher, **env).wait(timeout)
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -207,3 +218,67 @@ def write_draws(folder: Path, draws: Sequence[int]) -> Path:
     path = folder / "draws.json"
     path.write_text(json.dumps([int(d) for d in draws]))
     return path
+
+
+# -- a small search, and what may happen to it ---------------------------------------------------------------------------
+
+SEEDS = 2**19
+
+
+# Runs in every rank before the step. Devices take their time, so that every rank has a part in a small search;
+# `wrong(calls)` says what goes wrong with the rank's chunk of that number, counted from 1.
+INJECT = """
+import time
+from dataclasses import dataclass
+from prng_mpi.comm import launched
+from prng_mpi.devices.cpu import CpuDevice
+@dataclass(frozen=True)
+class Impatient(sieve.Policy):
+    backoff: float = 0.2
+sieve.Policy = Impatient
+rank, honest, calls = (launched() or (0, 1))[0], CpuDevice.sieve, []
+def slow(self, search, start, stop, stopped=lambda: False):
+    # Known answers and single survivors are looked at in ranges of a few seeds.
+    if stop - start >= 500:
+        calls.append(start)
+        wrong(len(calls))
+        time.sleep(2e-6 * (stop - start))
+    return honest(self, search, start, stop, stopped)
+CpuDevice.sieve = slow
+def wrong(calls):
+    pass
+"""
+
+
+def small(tmp_path: Path, name: str, *more: object) -> list[object]:
+    """A search of a fraction of a second with thousands of survivors by chance, in tens of chunks."""
+    draws = write_draws(tmp_path, uniform(5, 40, 200))
+    filters = ("--modulus", 200, "--window", 8, "--threshold", 0.25, "--skip-max", 8)
+    run = ("--seed-end", SEEDS, "--method", "lanes", "--chunk-seconds", 0.01, "--output-dir", tmp_path / name)
+    return ["--draws", draws, "--recipe", "java.nextInt", "--device", "cpu", *filters, *run, *more]
+
+
+def endless(tmp_path: Path, *more: object) -> list[object]:
+    """A search that nobody waits for."""
+    return small(tmp_path, "run", "--recipe", "mt19937.mod", "--threshold", 1, "--seed-end", 2**32, *more)
+
+
+def assert_same(ended: Ended, folder: Path, calm: tuple[Ended, Any]) -> None:
+    """A complete run with the result of the undisturbed one."""
+    assert ended.code == 1, ended.stderr
+    assert (ended.summary["seeds_done"], ended.summary["gaps"]) == (SEEDS, [])
+    assert ended.summary["payload_hash"] == calm[0].summary["payload_hash"]
+    assert survivors(folder).tobytes() == calm[1].tobytes()
+
+
+def searching(folder: Path, chunks: int = 4) -> int | None:
+    """The process id of root once so many chunks are done."""
+    if "device_ready" not in {event["kind"] for event in events(folder)}:
+        return None
+    return running_pid(folder / "ledger.sqlite") if len(done_chunks(folder)) >= chunks else None
+
+
+def done_chunks(folder: Path) -> list[Chunk]:
+    """The chunks that the ledger of a folder holds."""
+    with Ledger.peek(folder / "ledger.sqlite") as view:
+        return view.chunks()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -64,11 +64,12 @@ def honest(speed: float) -> Callable[[int, int], Answer]:
 
 @dataclass
 class Rank:
-    """A rank of the fake job: when it reports (None: never), what it says, how it answers each chunk."""
+    """A rank of the fake job: when it reports (None: never), what it says, how it answers each chunk, when it is killed."""
 
     answer: Callable[[int, int], Answer] = field(default_factory=lambda: honest(10_000))
     ready: float | None = 0.0
     refusal: str = ""
+    lost: float | None = None
 
 
 class FakeComm:
@@ -86,6 +87,11 @@ class FakeComm:
             if rank.ready is not None:
                 tag = Tag.UNREADY if rank.refusal else Tag.READY
                 self._post(rank.ready, Message(number, tag, rank.refusal or card(number)))
+            if rank.lost is not None:
+                self._post(rank.lost, Message(number, Tag.LOST, "its process was killed"))
+
+    def name(self, rank: int) -> str:
+        return f"rank {rank} on host"
 
     def _post(self, due: float, message: Message) -> None:
         self._due.append((due, len(self._due), message))
@@ -99,7 +105,8 @@ class FakeComm:
         lease, start, stop = content
         self.chunks.append((self.clock(), dest, start, stop))
         answer = self.ranks[dest - 1].answer(start, stop)
-        if answer is not None:
+        lost = self.ranks[dest - 1].lost
+        if answer is not None and (lost is None or self.clock() + answer[0] < lost):
             seconds, found, error = answer
             message = Message(dest, Tag.FAILED if error else Tag.RESULT, Finished(lease, found, seconds, error))
             self._post(self.clock() + seconds, message)
@@ -463,16 +470,51 @@ def test_serve_without_a_device_says_why_and_waits(given: Any) -> None:
     assert comm.sent == [(0, Tag.UNREADY, "no GPU")]
 
 
+# -- lost ranks -----------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_rank_costs_its_chunk_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = lead(monkeypatch, [Rank(), Rank(lost=3.0)])
+    job.assert_all_once()
+    assert job.end is End.COMPLETE
+    assert job.farm.lost == {2: "rank 2 on host (device 2): its process was killed"}
+    assert [(rank, outcome) for rank, outcome, _ in job.log.endings] == [(2, "lost")]
+    assert not [at for at, rank, _, _ in job.comm.chunks if rank == 2 and at > 3.0]
+    assert job.farm.dismiss()
+
+
+def test_a_rank_lost_while_it_starts_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = lead(monkeypatch, [Rank(), Rank(ready=None, lost=1.0)], startup=1000)
+    assert job.end is End.COMPLETE
+    assert job.farm.lost == {2: "rank 2 on host (no device yet): its process was killed"}
+    before = job.clock()
+    assert job.farm.dismiss()
+    assert job.clock() == before
+
+
+def test_all_devices_lost_is_no_missing_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = lead(monkeypatch, [Rank(lost=2.0), Rank(lost=3.0)])
+    assert job.end is End.LOST
+    assert sum(stop - start for start, stop in job.covered()) < SEEDS
+
+
 # -- start-up token -------------------------------------------------------------------------------------------------
 
 
 class Host:
-    """One rank's view of its host: tokens arrive at set times."""
+    """One rank's view of its host: tokens arrive at set times, and MPI reports ranks that are gone."""
 
-    def __init__(self, clock: Clock, rank: int, ranks: list[int], tokens: dict[int, float] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        rank: int,
+        ranks: list[int],
+        tokens: dict[int, float] | None = None,
+        gone: Collection[int] = (),
+    ) -> None:
         self.clock, self.rank, self.local_ranks = clock, rank, ranks
         self.local_rank = ranks.index(rank)
-        self.tokens = tokens or {}
+        self.tokens, self.gone = tokens or {}, gone
         self.passed: list[tuple[float, int]] = []
 
     def send(self, dest: int, tag: Tag, content: object = None) -> None:
@@ -481,6 +523,8 @@ class Host:
 
     def poll(self, source: int | None = None, tag: Tag | None = None) -> Message | None:
         assert source is not None and tag is Tag.TOKEN
+        if source in self.gone:
+            return Message(source, Tag.LOST, "its process was killed")
         if self.tokens.get(source, np.inf) > self.clock():
             return None
         del self.tokens[source]
@@ -500,7 +544,7 @@ def test_the_first_rank_of_a_host_starts_at_once_and_passes_on_after_the_delay()
     clock = Clock()
     host = Host(clock, 4, [4, 6, 9])
     assert start(host, clock) == (0.0, False)
-    assert host.passed == [(5.0, 6)]
+    assert host.passed == [(5.0, 6), (5.0, 9)]
 
 
 def test_a_rank_waits_for_the_token_and_the_last_passes_none() -> None:
@@ -513,11 +557,16 @@ def test_a_rank_waits_for_the_token_and_the_last_passes_none() -> None:
     assert clock() == pytest.approx(9.0, abs=0.01)
 
 
-def test_a_token_from_any_rank_before_is_as_good() -> None:
+def test_a_rank_that_is_gone_is_not_waited_for() -> None:
     clock = Clock()
-    host = Host(clock, 9, [4, 6, 9, 11], {4: 1.0})
-    assert start(host, clock)[1] is False
-    assert host.passed[0][1] == 11
+    host = Host(clock, 9, [4, 6, 9, 11], {4: 1.0}, gone={6})
+    assert start(host, clock) == (pytest.approx(1.0, abs=0.01), False)
+    assert host.passed == [(pytest.approx(6.0, abs=0.01), 11)]
+
+
+def test_all_before_are_gone() -> None:
+    clock = Clock()
+    assert start(Host(clock, 9, [4, 6, 9], gone={4, 6}), clock) == (0.0, False)
 
 
 @pytest.mark.parametrize(("rank", "given_up"), [(6, 13.0), (9, 26.0), (11, 39.0)])
@@ -526,7 +575,7 @@ def test_a_lost_token_is_replaced_and_later_ranks_wait_longer(rank: int, given_u
     host = Host(clock, rank, [4, 6, 9, 11])
     began, lost = start(host, clock)
     assert (began, lost) == (pytest.approx(given_up, abs=0.01), True)
-    assert [dest for _, dest in host.passed] == {6: [9], 9: [11], 11: []}[rank]
+    assert [dest for _, dest in host.passed] == {6: [9, 11], 9: [11], 11: []}[rank]
 
 
 def test_behind_a_hung_rank_the_others_still_start_one_after_another() -> None:

@@ -11,66 +11,22 @@ from typing import Any
 import pytest
 
 import campaign
-from prng_mpi.ledger import Chunk, Ledger, running_pid
-from support import Ended, Run, events, run_sieve, survivors, uniform, until, write_draws
-
-SEEDS = 2**19
-
-
-# Runs in every rank before the step. Devices take their time, so that every rank has a part in a small search;
-# `wrong(calls)` says what goes wrong with the rank's chunk of that number, counted from 1.
-INJECT = """
-import time
-from dataclasses import dataclass
-from prng_mpi.comm import launched
-from prng_mpi.devices.cpu import CpuDevice
-@dataclass(frozen=True)
-class Impatient(sieve.Policy):
-    backoff: float = 0.2
-sieve.Policy = Impatient
-rank, honest, calls = (launched() or (0, 1))[0], CpuDevice.sieve, []
-def slow(self, search, start, stop, stopped=lambda: False):
-    # Known answers and single survivors are looked at in ranges of a few seeds.
-    if stop - start >= 500:
-        calls.append(start)
-        wrong(len(calls))
-        time.sleep(2e-6 * (stop - start))
-    return honest(self, search, start, stop, stopped)
-CpuDevice.sieve = slow
-def wrong(calls):
-    pass
-"""
-
-
-def small(tmp_path: Path, name: str, *more: object) -> list[object]:
-    """A search of a fraction of a second with thousands of survivors by chance, in tens of chunks."""
-    draws = write_draws(tmp_path, uniform(5, 40, 200))
-    filters = ("--modulus", 200, "--window", 8, "--threshold", 0.25, "--skip-max", 8)
-    run = ("--seed-end", SEEDS, "--method", "lanes", "--chunk-seconds", 0.01, "--output-dir", tmp_path / name)
-    return ["--draws", draws, "--recipe", "java.nextInt", "--device", "cpu", *filters, *run, *more]
-
-
-def endless(tmp_path: Path, *more: object) -> list[object]:
-    """A search that nobody waits for."""
-    return small(tmp_path, "run", "--recipe", "mt19937.mod", "--threshold", 1, "--seed-end", 2**32, *more)
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, Any]:
-    """How the small search ends on one rank where nothing disturbs it, and its survivors."""
-    folder = tmp_path_factory.mktemp("calm")
-    ended = run_sieve(small(folder, "run"))
-    assert (ended.code, ended.summary["seeds_done"]) == (1, SEEDS)
-    assert ended.summary["survivors"] > 1000
-    return ended, survivors(folder / "run")
-
-
-def assert_same(ended: Ended, folder: Path, calm: tuple[Ended, Any]) -> None:
-    """A complete run with the result of the undisturbed one."""
-    assert ended.code == 1, ended.stderr
-    assert (ended.summary["seeds_done"], ended.summary["gaps"]) == (SEEDS, [])
-    assert ended.summary["payload_hash"] == calm[0].summary["payload_hash"]
-    assert survivors(folder).tobytes() == calm[1].tobytes()
+from prng_mpi.ledger import Ledger
+from support import (
+    INJECT,
+    SEEDS,
+    Ended,
+    Run,
+    assert_same,
+    done_chunks,
+    endless,
+    events,
+    run_sieve,
+    searching,
+    small,
+    until,
+    write_draws,
+)
 
 
 @pytest.mark.parametrize(
@@ -234,19 +190,6 @@ def test_rank_killed_from_outside_ends_the_job_resumable(tmp_path: Path) -> None
 
 
 # -- ends that people ask for -------------------------------------------------------------------------------------------
-
-
-def searching(folder: Path, chunks: int = 4) -> int | None:
-    """The process id of root once so many chunks are done."""
-    if "device_ready" not in {event["kind"] for event in events(folder)}:
-        return None
-    return running_pid(folder / "ledger.sqlite") if len(done_chunks(folder)) >= chunks else None
-
-
-def done_chunks(folder: Path) -> list[Chunk]:
-    """The chunks that the ledger of a folder holds."""
-    with Ledger.peek(folder / "ledger.sqlite") as view:
-        return view.chunks()
 
 
 def test_time_limit_stops_and_the_same_command_goes_on(tmp_path: Path) -> None:

@@ -36,26 +36,27 @@ def in_turn(
 ) -> tuple[T, bool]:
     """Run `work` when the token comes, pass it on `delay` seconds after; (what work returned, whether the token was lost).
 
-    A rank waits `timeout` + `delay` seconds for each rank before it. Then the token is lost (a rank before it died or
-    hangs), and this rank goes on with a new one; the ranks after it wait longer, so they get that one. Passed on
-    even when `work` raises."""
-    place, ranks = comm.local_rank, comm.local_ranks
-    lost = False
-    if place > 0:
-        began = clock()
-        while True:
-            # Any rank before may hand it over: the nearest may be the one that is lost, and an older token is as good.
-            heard = [message.tag for source in ranks[:place] if (message := comm.poll(source, Tag.TOKEN))]
-            if Tag.TOKEN in heard:
-                break
-            # What MPI says is gone need not be waited for.
-            if clock() >= began + (place - len(heard)) * (timeout + delay):
-                lost = True
-                break
+    A rank waits for the nearest before it that is not gone, `timeout` + `delay` seconds for each. Then the token is lost (a
+    rank before it hangs), and this rank goes on with a new one; the ranks after it wait longer, so they get that one.
+    Passed on even when `work` raises, and to all ranks after it, since the next may be gone."""
+    before, after = comm.local_ranks[: comm.local_rank], comm.local_ranks[comm.local_rank + 1 :]
+    began, lost = clock(), False
+    while before:
+        message = comm.poll(before[-1], Tag.TOKEN)
+        if message is not None and message.tag is Tag.TOKEN:
+            break
+        if message is not None:
+            # It is gone: the token it had is as good as passed on.
+            before.pop()
+        elif clock() >= began + len(before) * (timeout + delay):
+            lost = True
+            break
+        else:
             sleep(0.005)
     try:
         return work(), lost
     finally:
-        if place + 1 < len(ranks):
+        if after:
             sleep(delay)
-            comm.send(ranks[place + 1], Tag.TOKEN)
+        for rank in after:
+            comm.send(rank, Tag.TOKEN)
