@@ -17,7 +17,7 @@ FLOORS = {
     0: "hybrid windows errors records config observations history spaces kernels recipes search statistics profiles scheduler __init__",
     1: "comm spawn ledger store devices",
     2: "startup farm display step findings",
-    3: "sieve bench recover __main__",
+    3: "sieve bench recover supervise __main__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.

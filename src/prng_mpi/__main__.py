@@ -9,6 +9,7 @@ from prng_mpi.recipes import recipes
 
 STEPS = {
     "sieve": "hold every seed of a range against a window of draws",
+    "supervise": "run an mpirun command to its end, over lost hosts",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 

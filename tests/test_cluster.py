@@ -1,0 +1,190 @@
+"""The sieve on a cluster of simulated hosts with daemons of their own, and the supervisor over hosts that go.
+
+docs/failures.md tells what is simulated and what is not. Needs root and network namespaces; else skipped, with the reason."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import simulated
+from prng_mpi.ledger import Ledger
+from simulated import Cluster, launcher, supervised
+from support import (
+    INJECT,
+    MARK,
+    TOP,
+    Ended,
+    Run,
+    assert_same,
+    done_chunks,
+    events,
+    run_sieve,
+    searching,
+    small,
+    until,
+    with_environment,
+)
+
+pytestmark = pytest.mark.skipif(bool(simulated.missing()), reason=simulated.missing() or "-")
+# A second or two for four ranks, so that there is time for things to happen.
+SLOWLY = INJECT + "def wrong(calls): time.sleep(0.05)\n"
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def hostfile(tmp_path: Path) -> Path:
+    """One rank on root's host and one or two on the others."""
+    path = tmp_path / "hostfile"
+    path.write_text("# a small cluster\nzeus slots=1\nrig1 slots=2\nrig2 slots=1\n")
+    return path
+
+
+def slowly(tmp_path: Path) -> list[object]:
+    return small(tmp_path, "run", "--chunk-seconds", 0.1, "--lease-margin", 5)
+
+
+def start(argv: list[object], command: list[str], patch: str = SLOWLY) -> Run:
+    return Run(argv, patch=patch, launcher=command, **simulated.ENVIRONMENT)
+
+
+def hosts_of(folder: Path) -> Counter[str]:
+    return Counter(chunk.host for chunk in done_chunks(folder))
+
+
+def test_26_ranks_on_the_shipped_hostfile(cluster: Cluster, calm: tuple[Ended, Any], tmp_path: Path) -> None:
+    command = cluster.on("zeus", *launcher(TOP / "hostfile", 26))
+    argv = small(tmp_path, "run", "--chunk-seconds", 0.02, "--lease-margin", 60)
+    ended = run_sieve(argv, launcher=command, patch=INJECT, timeout=180, **simulated.ENVIRONMENT)
+    assert_same(ended, tmp_path / "run", calm)
+    ready = Counter(event["host"] for event in events(tmp_path / "run") if event["kind"] == "device_ready")
+    assert ready == {"zeus": 2, "rig1": 8, "rig2": 8, "rig3": 8}
+    assert len(hosts_of(tmp_path / "run")) > 1
+    assert ended.complaints == []
+
+
+def test_nothing_stays_behind_however_it_ends() -> None:
+    before = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.count("\n")
+    process = subprocess.Popen([simulated.SCRIPT, "sleep", "1234.5"])
+    sleeper = until(lambda: commands("sleep\0001234.5\0"), 10, "the cluster does not start")
+    process.kill()
+    process.wait()
+    until(lambda: not commands("sleep\0001234.5\0"), 10, "a simulated host's process lives on")
+    assert not list(Path("/run/netns").glob("rig*")), sleeper
+    after = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.count("\n")
+    assert after == before
+
+
+def commands(line: str) -> list[int]:
+    """Processes with this command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cmdline").read_text() == line:
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_rank_killed_on_another_host(cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path) -> None:
+    with start(slowly(tmp_path), cluster.on("zeus", *launcher(hostfile, 4))) as run:
+        until(lambda: searching(tmp_path / "run"), 40, "no search")
+        os.kill(simulated.rank_process(run.mark, 3), signal.SIGKILL)
+        ended = run.wait(60)
+    assert_same(ended, tmp_path / "run", calm)
+    (lost,) = ended.summary["lost"]
+    assert lost.startswith("rank 3 on rig2 (")
+
+
+def test_exception_on_another_host_with_root_there_too(cluster: Cluster, tmp_path: Path) -> None:
+    # Root is not where mpirun is, so no file can carry its last word.
+    hostfile = tmp_path / "hostfile"
+    hostfile.write_text("rig1 slots=1\nrig2 slots=1\n")
+    patch = "def show(*_): raise RuntimeError('injected')\nsieve.Display.show = show"
+    ended = start(slowly(tmp_path), cluster.on("zeus", *launcher(hostfile, 2)), patch).wait(60)
+    assert "rank 0 on rig1" in ended.stderr and "RuntimeError: injected" in ended.stderr
+    assert ended.summary == {}
+    assert events(tmp_path / "run")[-1]["kind"] == "final"
+
+
+@pytest.mark.parametrize("how", ["its processes", "its cable", "both"])
+def test_supervisor_goes_on_without_a_dead_host(
+    how: str, cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with start(slowly(tmp_path), cluster.on("zeus", *supervised(), *launcher(hostfile, 4))) as run:
+        until(lambda: searching(folder), 40, "no search")
+        if how != "its processes":
+            cluster.cable("rig1", "down")
+        if how != "its cable":
+            cluster.kill("rig1")
+        ended = run.wait(90)
+    assert_same(ended, folder, calm)
+    kinds = [event["kind"] for event in events(folder)]
+    assert kinds.count("start") == 2
+    assert "starting again" in ended.stderr
+    # A host whose daemon alone died answers still, and is used again; one that is cut off is not.
+    assert ("rig1 does not answer" in ended.stderr) == (how != "its processes")
+    second = kinds[kinds.index("start") + 1 :].index("start") + kinds.index("start") + 1
+    ready = {e["host"] for e in events(folder)[second:] if e["kind"] == "device_ready"}
+    assert ready == {"zeus", "rig2"} | ({"rig1"} if how == "its processes" else set())
+    # On the host that was cut off nobody goes on computing for nobody.
+    until(lambda: cluster.processes("rig1") == 0, 30, "ranks live on behind the cut cable")
+
+
+def test_supervisor_takes_a_host_back(
+    cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    patch = INJECT + "def wrong(calls): time.sleep(0.3)\n"
+    argv = small(tmp_path, "run", "--chunk-seconds", 0.5)
+    cluster.cable("rig1", "down")
+    with start(argv, cluster.on("zeus", *supervised("--retry", 0.5), *launcher(hostfile, 4)), patch) as run:
+        until(lambda: searching(folder, 1), 40, "no search")
+        cluster.cable("rig1", "up")
+        ended = run.wait(60)
+    assert_same(ended, folder, calm)
+    assert "rig1 does not answer; going on without its 2 ranks" in ended.stderr
+    assert "rig1 answers again" in ended.stderr
+    assert hosts_of(folder)["rig1"] > 0
+
+
+def test_supervisor_resumes_after_root_is_killed(
+    cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with start(slowly(tmp_path), cluster.on("zeus", *supervised(), *launcher(hostfile, 4))) as run:
+        until(lambda: searching(folder), 40, "no search")
+        done = len(done_chunks(folder))
+        os.kill(simulated.rank_process(run.mark, 0), signal.SIGKILL)
+        ended = run.wait(90)
+    assert_same(ended, folder, calm)
+    with Ledger.peek(folder / "ledger.sqlite") as ledger:
+        attempts = ledger.attempts()
+    # Each range was computed once, but for those in flight.
+    assert done >= 4 and max(attempt.run for attempt in attempts) == 2
+    again = Counter(attempt.start for attempt in attempts if attempt.outcome == "done")
+    assert set(again.values()) == {1}
+
+
+def test_mpirun_ends_with_0_after_a_dead_host(cluster: Cluster, hostfile: Path, tmp_path: Path) -> None:
+    """Why nobody may believe it."""
+    with start(slowly(tmp_path), cluster.on("zeus", *launcher(hostfile, 4))) as run:
+        until(lambda: searching(tmp_path / "run"), 40, "no search")
+        cluster.kill("rig1")
+        ended = run.wait(60)
+        until(lambda: not with_environment(f"{MARK}={run.mark}"), 20, "ranks live on")
+    assert (ended.code, ended.summary) == (0, {})
