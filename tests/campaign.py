@@ -1,10 +1,15 @@
 """Kill a running sieve at random instants, start it again, over and over; nothing but the chunks in flight may be lost.
 
 python tests/campaign.py --kills 20 --seed 1
+python tests/campaign.py --faults 200 --seed 1
 
 Each kill is SIGKILL to the whole process group of `mpirun`. After it: no rank lives on, the ledger passes its own
 examination, and no seed that was done is undone. A run that comes to its end must have the payload of an undisturbed
-one; then a new folder is begun, until there were enough kills."""
+one; then a new folder is begun, until there were enough kills.
+
+With --faults each run meets one fault at a named point (tests/faults.py): a kill, a stop, an exception or a full disk on a
+rank that passes it for the Nth time, all decided by the seed. The fault must have happened; the run, started once more where
+the fault ended it, must have the payload of an undisturbed one, with each seed done once."""
 
 from __future__ import annotations
 
@@ -15,14 +20,15 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faults import HOOK, OTHERS, ROOT
 from prng_mpi.ledger import Ledger
 from prng_mpi.store import read_results
-from support import Run, events, run_sieve, survivors, uniform, until, write_draws
+from support import SEEDS, Run, done_chunks, events, run_sieve, small, survivors, uniform, until, write_draws
 
 
 @dataclass
@@ -130,16 +136,74 @@ def dies(run: Run, folder: Path, after: int, seconds: float) -> bool:
     return run.process.returncode == -signal.SIGKILL
 
 
+def fault_arguments(draws: Path, folder: Path) -> list[object]:
+    """The small search, for ranks that are not waited for long."""
+    times = ("--chunk-seconds", 0.02, "--lease-margin", 1, "--startup-timeout", 1)
+    return [*small(draws, folder.name), *times, "--output-dir", folder]
+
+
+def planned(passes: Counter[str], ranks: int, dice: random.Random) -> Iterator[str]:
+    """Faults as POINT:N:KIND:RANK without end, each point and kind as often as any other; passes: of RANK:POINT."""
+    root = [(point, kind, 0) for point, kinds in ROOT.items() for kind in kinds]
+    others = [(point, kind, 1) for point, kinds in OTHERS.items() for kind in kinds]
+    while True:
+        for point, kind, lowest in dice.sample(root + others, len(root + others)):
+            rank = dice.randrange(1, ranks) if lowest else 0
+            # Who computes how much is different each time, so not too late.
+            yield f"{point}:{dice.randint(1, max(1, passes[f'{rank}:{point}'] // 4))}:{kind}:{rank}"
+
+
+def faults(
+    folder: Path, runs: int, seed: int, np: int = 3, say: Callable[[str], Any] = lambda line: None
+) -> Counter[str]:
+    """Let `runs` searches meet a fault each; how many met which kind. `seed` decides the faults."""
+    dice, log = random.Random(seed), folder / "passes"
+    calm = run_sieve(fault_arguments(folder, folder / "calm"), np, patch=HOOK, ulfm=True, FAULT_LOG=str(log))
+    assert calm.code == 1, calm.stderr
+    expected, met = survivors(folder / "calm"), Counter[str]()
+    passes = Counter(log.read_text().splitlines())
+    for number, fault in zip(range(runs), planned(passes, np, dice), strict=False):
+        place, log = folder / f"fault{number}", folder / f"fault{number}.log"
+        argv = fault_arguments(folder, place)
+        began = time.monotonic()
+        with Run(argv, np, HOOK, ulfm=True, FAULT=fault, FAULT_LOG=str(log)) as run:
+            ended = run.wait(60)
+            until(lambda run=run: not run.processes(), 10, f"{fault}: ranks live on")  # type: ignore[misc]
+        assert log.exists() and log.read_text() == f"{fault}\n", f"{fault} did not happen\n{ended.stderr}"
+        # mpirun's own code says nothing where root was killed.
+        again = ended.summary.get("exit_code") != 1
+        if again:
+            assert fault.endswith(":0") and ended.code not in (2, 9), f"{fault}: {ended.stderr}"
+            ended = run_sieve(argv, np, ulfm=True)
+        assert (ended.code, ended.summary["seeds_done"], ended.summary["gaps"]) == (1, SEEDS, []), (
+            f"{fault}: {ended.stderr}"
+        )
+        assert ended.summary["payload_hash"] == calm.summary["payload_hash"], fault
+        assert survivors(place).tobytes() == expected.tobytes(), fault
+        assert sum(chunk.stop - chunk.start for chunk in done_chunks(place)) == SEEDS, fault
+        met[fault.split(":")[2]] += 1
+        say(
+            f"{number + 1}: {fault}: {'started again, ' if again else ''}same payload, {time.monotonic() - began:.1f} s"
+        )
+        shutil.rmtree(place)
+    return met
+
+
 def main() -> None:
     """The campaign by hand, as long as wanted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--faults", type=int, default=0, help="runs with a fault each, in place of kills")
     parser.add_argument("--seed", type=int, default=1, help="decides the draws and the instants")
     parser.add_argument("--np", type=int, default=2, help="ranks")
     parser.add_argument("--seeds", type=int, default=2**25, help="seeds of the search")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         say = lambda line: print(line, flush=True)  # noqa: E731
+        if given.faults:
+            met = faults(Path(folder), given.faults, given.seed, max(given.np, 3), say)
+            print(f"{sum(met.values())} faults ({dict(met)}), each happened, same payload each time")
+            return
         outcome = campaign(Path(folder), given.kills, given.seed, given.np, given.seeds, say)
     print(f"{sum(outcome.killed.values())} kills ({dict(outcome.killed)}), {outcome.rounds} rounds, nothing lost")
 

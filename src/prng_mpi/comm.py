@@ -25,8 +25,8 @@ _LAUNCHERS = (
 )
 # What `mpirun --with-ft ulfm` says to its ranks; as a setting of one's own it does nothing.
 _ULFM = "OMPI_MCA_mpi_ft_enable"
-# Seconds: for MPI to start, which waits for every rank; for ranks to say hello after it; to say farewell.
-START, HELLO, FAREWELL = 120, 30.0, 15.0
+# Seconds: for MPI to start, which waits for every rank and root's inputs; for ranks to say hello after it; to say farewell.
+START, HELLO, FAREWELL = 600, 30.0, 15.0
 # Seconds between looks while waiting for other ranks.
 _NAP = 0.002
 
@@ -111,6 +111,14 @@ class Comm:
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.rank, self._world.size
         self._survives = os.environ.get(_ULFM, "0") == "1"
+        try:
+            self._meet()
+        # The others are in here too, and would wait for ever.
+        except Exception as e:  # noqa: BLE001
+            self.die(3, f"{type(e).__name__}: {e}")
+
+    def _meet(self) -> None:
+        """Every rank learns the hosts of all: each tells root, and root tells everyone."""
         if self.rank:
             self.send(0, Tag.HELLO, self.host)
             self.hosts = self._from_root()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -93,22 +94,30 @@ def main(
             print(f"prng_mpi: {error}", file=sys.stderr, flush=True)
     if size > 1:
         spawn.start_helper()
-    try:
-        comm = comms.Comm()
-    # A library that is missing, or ranks that MPI can't connect.
-    except Exception as e:  # noqa: BLE001
-        _leave(ExitCode.ABORTED, rank, f"MPI can't start ({type(e).__name__}: {e}); nothing was started")
+    comm = _connect(rank)
     try:
         code, loaded, prepared = comm.bcast((code, loaded, prepared))
         if code is None:
             code = run(comm, loaded.value, prepared)
+        comm.finish(int(code))
     except PrngError as e:
         comm.die(e.exit_code, str(e))
     # The last resort: one rank that ends without a word would leave the others waiting for ever.
     except BaseException as e:  # noqa: BLE001
         traceback.print_exc()
         comm.die(ExitCode.ABORTED, f"{type(e).__name__}: {e}; the same command resumes")
-    comm.finish(int(code))
+
+
+def _connect(rank: int) -> comms.Comm:
+    try:
+        return comms.Comm()
+    # A library that is missing, or ranks that MPI can't connect.
+    except Exception as e:  # noqa: BLE001
+        text = f"rank {rank} on {socket.gethostname()}: MPI can't start ({type(e).__name__}: {e})"
+        print(f"prng_mpi: {text}; nothing was started", file=sys.stderr, flush=True)
+        if rank == 0:
+            comms.last_word(ExitCode.ABORTED)
+        raise SystemExit(int(ExitCode.ABORTED)) from None
 
 
 def _leave(code: ExitCode, rank: int, message: str) -> NoReturn:
