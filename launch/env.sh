@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by every launch script, and by people who type mpirun themselves: the environment of a run.
 # HOSTFILE, NP: where and how many ranks (default: this host, one rank per core). VENV: the Python environment, at the
 # same path on every host.
@@ -20,7 +21,8 @@ export PRTE_MCA_oob_tcp_keepalive_time=10 PRTE_MCA_oob_tcp_keepalive_intvl=3 PRT
 # numpy's threads are of no use to a rank and cost memory on hosts with many.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
 # mpirun gives every rank a terminal of its own, so whether a person looks is found out here.
-export PRNG_MPI_TTY=$([ -t 1 ] && echo 1 || echo 0) COLUMNS=${COLUMNS:-$(tput cols 2>/dev/null || echo 100)}
+PRNG_MPI_TTY=$([ -t 1 ] && echo 1 || echo 0)
+export PRNG_MPI_TTY COLUMNS=${COLUMNS:-$(tput cols 2>/dev/null || echo 100)}
 export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS'
 
 # What mpirun needs to know of the ranks.
@@ -52,10 +54,10 @@ run_ranks() {
     # Root's own word: mpirun's code is 0 after a dead host, and 1, which is "nothing found", after a signal.
     if [ -e "$scratch/exit" ]; then
         status=$(cat "$scratch/exit")
-    elif [ $status -lt 2 ]; then
+    elif [ "$status" -lt 2 ]; then
         echo "prng_mpi: mpirun ended with $status, but root never said how it ended; the same command resumes" >&2
         status=3
     fi
     rm -rf "$scratch"
-    return $status
+    return "$status"
 }

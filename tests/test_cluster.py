@@ -120,7 +120,7 @@ def test_exception_on_another_host_with_root_there_too(cluster: Cluster, tmp_pat
     assert events(tmp_path / "run")[-1]["kind"] == "final"
 
 
-@pytest.mark.parametrize("how", ["its processes", "its cable", "both"])
+@pytest.mark.parametrize("how", ["its processes", "its cable", pytest.param("both", marks=pytest.mark.slow)])
 def test_supervisor_goes_on_without_a_dead_host(
     how: str, cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import campaign
 from prng_mpi.ledger import Ledger
 from support import (
     INJECT,
@@ -44,6 +45,9 @@ def ulfm_missing() -> str:
 
 
 needs_ulfm = pytest.mark.skipif(bool(ulfm_missing()), reason=ulfm_missing() or "-")
+both_ways = pytest.mark.parametrize(
+    "ulfm", [pytest.param(True, marks=needs_ulfm), pytest.param(False, marks=pytest.mark.slow)]
+)
 # Every rank's chunks take their time, so that a signal from outside hits a rank at work.
 SLOWLY = INJECT + "def wrong(calls): time.sleep(0.02)\n"
 HOST = re.escape(socket.gethostname())
@@ -123,6 +127,7 @@ def test_killed_ranks_cost_their_chunks_only(
         }
 
 
+@pytest.mark.slow
 @needs_ulfm
 def test_all_but_root_killed(calm: tuple[Ended, Any], tmp_path: Path) -> None:
     with Run(slowly(tmp_path), 3, SLOWLY, ulfm=True) as run:
@@ -194,7 +199,7 @@ def test_launch_script_never_takes_a_killed_root_for_a_result(tmp_path: Path) ->
 # -- ranks that do not answer -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ulfm", [pytest.param(True, marks=needs_ulfm), False])
+@both_ways
 def test_stopped_rank_is_not_waited_for(ulfm: bool, calm: tuple[Ended, Any], tmp_path: Path) -> None:
     with Run(slowly(tmp_path, "--lease-margin", 0.5), 3, SLOWLY, ulfm=ulfm) as run:
         until(lambda: searching(tmp_path / "run"), 30, "no search")
@@ -206,7 +211,7 @@ def test_stopped_rank_is_not_waited_for(ulfm: bool, calm: tuple[Ended, Any], tmp
     assert [line for line in ended.complaints if "never answered" in line]
 
 
-@pytest.mark.parametrize("ulfm", [pytest.param(True, marks=needs_ulfm), False])
+@both_ways
 @pytest.mark.parametrize("when", ["hello", "farewell"])
 def test_rank_stopped_at_the_start_or_the_end(ulfm: bool, when: str, calm: tuple[Ended, Any], tmp_path: Path) -> None:
     stop = f"if rank == 1 and a[2] is comms.Tag.{when.upper()}: os.kill(os.getpid(), signal.SIGSTOP)"
@@ -307,3 +312,20 @@ def test_torn_last_write_costs_one_chunk(calm: tuple[Ended, Any], tmp_path: Path
     with Ledger.peek(folder / "ledger.sqlite") as ledger:
         assert whole - 1 <= len(ledger.chunks()) <= whole
     assert_same(run_sieve(small(tmp_path, "run"), np=2), folder, calm)
+
+
+# -- all of it, by chance -----------------------------------------------------------------------------------------------
+
+
+@needs_ulfm
+def test_twenty_faults(tmp_path: Path) -> None:
+    assert sum(campaign.faults(tmp_path, runs=20, seed=5).values()) == 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@needs_ulfm
+def test_two_hundred_faults(tmp_path: Path) -> None:
+    met = campaign.faults(tmp_path, runs=200, seed=6)
+    assert sum(met.values()) == 200
+    assert set(met) == {"kill", "stop", "raise", "full"}

@@ -172,3 +172,44 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "can't start the supervised command" in done.stderr
+
+
+# -- the sample for Slurm -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ends", "restarts", "code", "requeued"),
+    [
+        ("echo '{\n \"exit_code\": 1\n}' > $4/summary.json; exit 1", 0, 1, False),
+        ("exit 2", 0, 2, False),
+        ("kill -9 $$", 0, 0, True),
+        ("kill -9 $$", 5, 137, False),
+        # The warning, as Slurm sends it to the script, which passes it on.
+        ("trap 'echo \\\"exit_code\\\": 5, > $4/summary.json; exit 5' USR1; kill -USR1 $PPID; while true; do sleep 0.1; done", 0, 0, True),
+    ],
+)  # fmt: skip
+def test_slurm_script_requeues_what_did_not_end(
+    ends: str, restarts: int, code: int, requeued: bool, tmp_path: Path
+) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    folder = tmp_path / "run"
+    folder.mkdir()
+    # As in Slurm a stale summary is there after a drain.
+    (folder / "summary.json").write_text('{\n "exit_code": 5\n}')
+    (commands / "srun").write_text(
+        f'#!/usr/bin/env bash\nwhile [ "$1" != --output-dir ]; do shift; done\nset -- x x x "$2"\n{ends}\n'
+    )
+    (commands / "scontrol").write_text(f'#!/usr/bin/env bash\necho "$@" > {tmp_path}/requeued\n')
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    path = f"{commands}:{os.environ['PATH']}"
+    env = {"SLURM_JOB_ID": "77", "SLURM_RESTART_COUNT": str(restarts), "SLURM_SUBMIT_DIR": str(TOP)}
+    done = subprocess.run(
+        [TOP / "launch" / "slurm.sh", "--draws", "x"], capture_output=True, text=True, timeout=30, check=False,
+        env=environment(PRNG_MPI_OUTPUT=str(folder), PATH=path, VENV="none") | env,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "requeued").exists() == requeued
+    if requeued:
+        assert (tmp_path / "requeued").read_text() == "requeue 77\n"

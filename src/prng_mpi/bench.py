@@ -167,15 +167,17 @@ def _once(device: Device, search: Search, limit: int) -> float:
 
 
 def _gather(comm: Comm, mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    rows, heard = list(mine), 1
-    while heard < comm.size:
+    rows, missing = list(mine), set(range(1, comm.size))
+    while missing - comm.lost.keys():
         message = comm.poll(tag=Tag.RESULT)
         if message is None:
             time.sleep(0.005)
-            continue
-        rows += message.content
-        heard += 1
-    return rows
+        elif message.tag is Tag.RESULT:
+            rows += message.content
+            missing.remove(message.source)
+    name = mine[0]["recipe"] if mine else ""
+    gone = [{"rank": rank, "host": comm.hosts[rank], "recipe": name, "error": comm.lost[rank]} for rank in sorted(missing)]
+    return rows + gone
 
 
 def _print(rows: list[dict[str, Any]], number: int, of: int, out: TextIO) -> None:

@@ -318,6 +318,15 @@ def run(comm: Comm, o: RecoverOptions, job: Job) -> ExitCode:
             teller.tell()
             continue
         _heed(comm)
+        left = [skip for rank in comm.lost for skip in job.tries[rank :: comm.size] if skip not in results]
+        if left:
+            # What a lost rank had to do is root's.
+            at = time.monotonic()
+            attempt = attempt_at(device, job, left[0])
+            results[left[0]] = (attempt, time.monotonic() - at)
+            heard = time.monotonic()
+            teller.tell()
+            continue
         if time.monotonic() - heard > o.answer_timeout:
             missing = next(skip for skip in job.tries if skip not in results)
             raise PrngError(
@@ -342,6 +351,9 @@ def _hear(comm: Comm, results: dict[int, tuple[Attempt, float]]) -> bool:
     """Take what has arrived; whether there was anything."""
     heard = False
     while message := comm.poll(tag=Tag.RESULT):
+        if message.tag is Tag.LOST:
+            print(f"prng_mpi: {comm.name(message.source)} is lost: {message.content}", file=sys.stderr, flush=True)
+            continue
         skip, answer = message.content
         results[skip] = answer
         heard = True
