@@ -4,6 +4,7 @@ A lost rank's seeds go to others and the result is that of an undisturbed run; n
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from prng_mpi.ledger import Ledger
 from support import (
     INJECT,
     TOP,
+    ULFM,
     Ended,
     Run,
     assert_same,
@@ -32,7 +34,9 @@ from support import (
     run_sieve,
     searching,
     small,
+    uniform,
     until,
+    write_draws,
 )
 
 
@@ -162,6 +166,33 @@ def test_rank_killed_while_it_starts(where: str, calm: tuple[Ended, Any], tmp_pa
     ended = run_sieve(small(tmp_path, "run"), np=3, patch=patch, ulfm=True, timeout=30)
     assert_same(ended, tmp_path / "run", calm)
     assert lost_ranks(tmp_path / "run") == [1]
+
+
+@needs_ulfm
+def test_bench_names_a_lost_rank_and_recover_does_its_part(tmp_path: Path) -> None:
+    patch = "import os\nfrom prng_mpi import comm as comms, step\nhonest_send = comms.Comm.send\n" + (
+        "def send(self, to, tag, *content):\n    if self.rank == 1 and tag is comms.Tag.RESULT: os.kill(os.getpid(), 9)\n"
+        "    honest_send(self, to, tag, *content)\ncomms.Comm.send = send\n"
+    )
+
+    def under_mpirun(name: str, options: str, *argv: object) -> subprocess.CompletedProcess[str]:
+        main = f"from prng_mpi import {name} as it\n{patch}step.main(it.{options}, it.prepare, it.run)"
+        call = [mpirun(), *ULFM, "-np", "2", sys.executable, "-c", main, *(str(word) for word in argv)]
+        return subprocess.run(
+            call, env=environment(), cwd=TOP, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )  # fmt: skip
+
+    rows = ("--recipes", "lcg.mod", "--seconds", 0.1, "--device", "cpu", "--output-dir", tmp_path / "bench")
+    measured = under_mpirun("bench", "BenchOptions", *rows)
+    assert measured.returncode == 0, measured.stderr
+    assert "rank 1: its process was killed" in measured.stdout
+
+    draws = write_draws(tmp_path, uniform(3, 400, 1000))
+    search = ("--draws", draws, "--family", "xorshift64", "--skip-max", 5, "--output-dir", tmp_path / "recover")
+    recovered = under_mpirun("recover", "RecoverOptions", *search)
+    assert recovered.returncode == 1, recovered.stderr
+    assert "rank 1 on" in recovered.stderr and "is lost: its process was killed" in recovered.stderr
+    assert json.loads((tmp_path / "recover" / "summary.json").read_text())["exit_code"] == 1
 
 
 # -- root ---------------------------------------------------------------------------------------------------------------

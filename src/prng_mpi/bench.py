@@ -109,7 +109,7 @@ def run(comm: Comm, o: BenchOptions, names: tuple[str, ...]) -> ExitCode:
         if comm.rank:
             comm.send(0, Tag.RESULT, mine)
             continue
-        rows += _gather(comm, mine)
+        rows += _gather(comm, mine, name)
         _print([row for row in rows if row["recipe"] == name], number, len(names), out)
     if comm.rank:
         return ExitCode.FOUND
@@ -166,7 +166,7 @@ def _once(device: Device, search: Search, limit: int) -> float:
     return time.perf_counter() - began
 
 
-def _gather(comm: Comm, mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _gather(comm: Comm, mine: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     rows, missing = list(mine), set(range(1, comm.size))
     while missing - comm.lost.keys():
         message = comm.poll(tag=Tag.RESULT)
@@ -175,8 +175,9 @@ def _gather(comm: Comm, mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
         elif message.tag is Tag.RESULT:
             rows += message.content
             missing.remove(message.source)
-    name = mine[0]["recipe"] if mine else ""
-    gone = [{"rank": rank, "host": comm.hosts[rank], "recipe": name, "error": comm.lost[rank]} for rank in sorted(missing)]
+    gone = [
+        {"rank": rank, "host": comm.hosts[rank], "recipe": name, "error": comm.lost[rank]} for rank in sorted(missing)
+    ]
     return rows + gone
 
 

@@ -5,6 +5,7 @@ No collective is called: one rank that is killed or stopped would hold up all ot
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -193,7 +194,8 @@ class Comm:
         if alone:
             self._abort(code)
         self.send(0, Tag.FAREWELL)
-        self._wait(self._sent, FAREWELL)
+        # What root has not taken yet is lost with this process, and root may be busy for long.
+        self._wait(self._sent, math.inf)
         if not self._survives:
             self._mpi.Finalize()
         os._exit(0)
