@@ -55,7 +55,7 @@ run_ranks() {
     if [ -e "$scratch/exit" ]; then
         status=$(cat "$scratch/exit")
     elif [ "$status" -lt 2 ]; then
-        echo "prng_mpi: mpirun ended with $status, but root never said how it ended; the same command resumes" >&2
+        echo "prng_mpi: mpirun ended with $status, but root never said how it ended (it should be on this host, the first of the hostfile); the same command resumes" >&2
         status=3
     fi
     rm -rf "$scratch"

@@ -14,6 +14,8 @@ the fault ended it, must have the payload of an undisturbed one, with each seed 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import random
 import shutil
 import signal
@@ -21,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,39 +156,44 @@ def planned(passes: Counter[str], ranks: int, dice: random.Random) -> Iterator[s
             yield f"{point}:{dice.randint(1, max(1, passes[f'{rank}:{point}'] // 4))}:{kind}:{rank}"
 
 
+def meet(fault: str, place: Path, draws: Path, np: int) -> bool:
+    """Let a search meet a fault, and start it once more where that ended it; whether it did. Fails if it left no trace."""
+    argv, log = fault_arguments(draws, place), place.with_suffix(".log")
+    with Run(argv, np, HOOK, ulfm=True, FAULT=fault, FAULT_LOG=str(log)) as run:
+        ended = run.wait(60)
+        until(lambda: not run.processes(), 10, f"{fault}: ranks live on")
+    assert log.exists() and log.read_text() == f"{fault}\n", f"{fault} did not happen\n{ended.stderr}"
+    # mpirun's own code says nothing where root was killed. Nothing but a fault on root ends a run.
+    if again := ended.summary.get("exit_code") != 1:
+        assert fault.endswith(":0") and ended.code not in (2, 9), f"{fault}: {ended.stderr}"
+        ended = run_sieve(argv, np, ulfm=True)
+    assert (ended.code, ended.summary["seeds_done"], ended.summary["gaps"]) == (1, SEEDS, []), (
+        f"{fault}: {ended.stderr}"
+    )
+    assert sum(chunk.stop - chunk.start for chunk in done_chunks(place)) == SEEDS, fault
+    return again
+
+
 def faults(
-    folder: Path, runs: int, seed: int, np: int = 3, say: Callable[[str], Any] = lambda line: None
+    folder: Path, runs: int, seed: int, np: int = 3, at_once: int = 2, say: Callable[[str], Any] = lambda line: None
 ) -> Counter[str]:
-    """Let `runs` searches meet a fault each; how many met which kind. `seed` decides the faults."""
-    dice, log = random.Random(seed), folder / "passes"
-    calm = run_sieve(fault_arguments(folder, folder / "calm"), np, patch=HOOK, ulfm=True, FAULT_LOG=str(log))
+    """Let `runs` searches meet a fault each, `at_once` of them at a time; how many met which kind. `seed` decides the faults."""
+    calm_log = folder / "passes"
+    calm = run_sieve(fault_arguments(folder, folder / "calm"), np, patch=HOOK, ulfm=True, FAULT_LOG=str(calm_log))
     assert calm.code == 1, calm.stderr
     expected, met = survivors(folder / "calm"), Counter[str]()
-    passes = Counter(log.read_text().splitlines())
-    for number, fault in zip(range(runs), planned(passes, np, dice), strict=False):
-        place, log = folder / f"fault{number}", folder / f"fault{number}.log"
-        argv = fault_arguments(folder, place)
-        began = time.monotonic()
-        with Run(argv, np, HOOK, ulfm=True, FAULT=fault, FAULT_LOG=str(log)) as run:
-            ended = run.wait(60)
-            until(lambda run=run: not run.processes(), 10, f"{fault}: ranks live on")  # type: ignore[misc]
-        assert log.exists() and log.read_text() == f"{fault}\n", f"{fault} did not happen\n{ended.stderr}"
-        # mpirun's own code says nothing where root was killed.
-        again = ended.summary.get("exit_code") != 1
-        if again:
-            assert fault.endswith(":0") and ended.code not in (2, 9), f"{fault}: {ended.stderr}"
-            ended = run_sieve(argv, np, ulfm=True)
-        assert (ended.code, ended.summary["seeds_done"], ended.summary["gaps"]) == (1, SEEDS, []), (
-            f"{fault}: {ended.stderr}"
-        )
-        assert ended.summary["payload_hash"] == calm.summary["payload_hash"], fault
-        assert survivors(place).tobytes() == expected.tobytes(), fault
-        assert sum(chunk.stop - chunk.start for chunk in done_chunks(place)) == SEEDS, fault
-        met[fault.split(":")[2]] += 1
-        say(
-            f"{number + 1}: {fault}: {'started again, ' if again else ''}same payload, {time.monotonic() - began:.1f} s"
-        )
-        shutil.rmtree(place)
+    plan = planned(Counter(calm_log.read_text().splitlines()), np, random.Random(seed))
+    chosen = list(itertools.islice(plan, runs))
+    places = [folder / f"fault{number}" for number in range(runs)]
+    with ThreadPoolExecutor(at_once) as pool:
+        outcomes = pool.map(lambda fault, place: meet(fault, place, folder, np), chosen, places)
+        for number, (fault, place, again) in enumerate(zip(chosen, places, outcomes, strict=True), 1):
+            summary = json.loads((place / "summary.json").read_text())
+            assert summary["payload_hash"] == calm.summary["payload_hash"], fault
+            assert survivors(place).tobytes() == expected.tobytes(), fault
+            met[fault.split(":")[2]] += 1
+            say(f"{number}: {fault}: {'started again, ' if again else ''}same payload")
+            shutil.rmtree(place)
     return met
 
 
@@ -201,7 +209,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         say = lambda line: print(line, flush=True)  # noqa: E731
         if given.faults:
-            met = faults(Path(folder), given.faults, given.seed, max(given.np, 3), say)
+            met = faults(Path(folder), given.faults, given.seed, max(given.np, 3), say=say)
             print(f"{sum(met.values())} faults ({dict(met)}), each happened, same payload each time")
             return
         outcome = campaign(Path(folder), given.kills, given.seed, given.np, given.seeds, say)
