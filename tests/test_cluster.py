@@ -116,7 +116,7 @@ def test_exception_on_another_host_with_root_there_too(cluster: Cluster, tmp_pat
     patch = "def show(*_): raise RuntimeError('injected')\nsieve.Display.show = show"
     ended = start(slowly(tmp_path), cluster.on("zeus", *launcher(hostfile, 2)), patch).wait(60)
     assert "rank 0 on rig1" in ended.stderr and "RuntimeError: injected" in ended.stderr
-    assert ended.summary == {}
+    assert (ended.code, ended.summary) == (3, {})
     assert events(tmp_path / "run")[-1]["kind"] == "final"
 
 
@@ -145,6 +145,7 @@ def test_supervisor_goes_on_without_a_dead_host(
     until(lambda: cluster.processes("rig1") == 0, 30, "ranks live on behind the cut cable")
 
 
+@pytest.mark.slow
 def test_supervisor_takes_a_host_back(
     cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,30 @@ def call(folder: Path, *options: object, words: tuple[object, ...] = ()) -> list
     return [str(word) for word in (*given, "--output-dir", folder / "run")]
 
 
-def run(folder: Path, text: str, *options: object, words: tuple[object, ...] = (), **env: str) -> tuple[int, str, int]:
-    """(exit code, stderr, starts) of a supervisor over that script."""
-    script(folder, text)
-    done = subprocess.run(
-        call(folder, *options, words=words), env=environment(**env), cwd=TOP, capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip
-    return done.returncode, done.stderr, len((folder / "calls").read_text().splitlines())
+@dataclass
+class Supervised:
+    """Runs the supervisor in this process, with the pauses of a test."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(
+        self, folder: Path, text: str, *options: object, words: tuple[object, ...] = (), **env: str
+    ) -> tuple[int, str, int]:
+        """(exit code, stderr, starts) of a supervisor over that script."""
+        script(folder, text)
+        self.monkeypatch.setattr(supervise, "PAUSE", 0.01)
+        self.monkeypatch.setattr(signal, "signal", lambda *_: None)
+        for key, value in env.items():
+            self.monkeypatch.setenv(key, value)
+        with pytest.raises(SystemExit) as ended:
+            supervise.main(call(folder, *options, words=words)[3:])
+        return ended.value.code, self.capsys.readouterr().err, len((folder / "calls").read_text().splitlines())  # type: ignore[return-value]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Supervised:
+    return Supervised(monkeypatch, capsys)
 
 
 def summary(code: int) -> str:
@@ -48,35 +66,35 @@ def summary(code: int) -> str:
 
 
 @pytest.mark.parametrize("code", [0, 1, 4, 5, 6, 7, 9])
-def test_the_summary_is_believed_and_not_the_exit_code_of_mpirun(code: int, tmp_path: Path) -> None:
+def test_the_summary_is_believed_and_not_the_exit_code_of_mpirun(code: int, tmp_path: Path, run: Supervised) -> None:
     assert run(tmp_path, f"{summary(code)}; exit 77") == (code, "", 1)
 
 
 @pytest.mark.parametrize(("word", "starts"), [("", 3), ("echo 0 > $PRNG_MPI_EXIT", 3), ("echo 3 > $PRNG_MPI_EXIT", 3)])
-def test_no_summary_is_no_result_whatever_mpirun_says(word: str, starts: int, tmp_path: Path) -> None:
+def test_no_summary_is_no_result_whatever_mpirun_says(word: str, starts: int, tmp_path: Path, run: Supervised) -> None:
     code, said, started = run(tmp_path, f"{word}; exit 0", "--relaunches", 2)
     assert (code, started) == (3, starts)
     assert "gave up after 3 starts without a seed more" in said
 
 
-def test_a_summary_of_an_earlier_run_is_not_believed(tmp_path: Path) -> None:
+def test_a_summary_of_an_earlier_run_is_not_believed(tmp_path: Path, run: Supervised) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "summary.json").write_text('{"exit_code": 0}')
     assert run(tmp_path, "exit 0", "--relaunches", 0)[0] == 3
 
 
 @pytest.mark.parametrize("code", [2, 9])
-def test_what_another_start_would_not_change_is_passed_on(code: int, tmp_path: Path) -> None:
+def test_what_another_start_would_not_change_is_passed_on(code: int, tmp_path: Path, run: Supervised) -> None:
     assert run(tmp_path, f"echo {code} > $PRNG_MPI_EXIT") == (code, "", 1)
 
 
-def test_starts_again_until_there_is_a_result(tmp_path: Path) -> None:
+def test_starts_again_until_there_is_a_result(tmp_path: Path, run: Supervised) -> None:
     code, said, started = run(tmp_path, f"if [ $N = 3 ]; then {summary(1)}; fi; kill -9 $$", "--relaunches", 2)
     assert (code, started) == (1, 3)
     assert said.count("starting again") == 2
 
 
-def test_starts_with_progress_are_not_counted(tmp_path: Path) -> None:
+def test_starts_with_progress_are_not_counted(tmp_path: Path, run: Supervised) -> None:
     path = tmp_path / "run" / "ledger.sqlite"
     more = (
         "from prng_mpi.ledger import Ledger; from prng_mpi.records import HIT; import sys, numpy, pathlib; n = int(sys.argv[1])\n"
@@ -90,7 +108,7 @@ def test_starts_with_progress_are_not_counted(tmp_path: Path) -> None:
         assert ledger.seeds_done() == 300
 
 
-def test_hosts_that_do_not_answer_are_left_out(tmp_path: Path) -> None:
+def test_hosts_that_do_not_answer_are_left_out(tmp_path: Path, run: Supervised) -> None:
     agent = tmp_path / "agent"
     agent.write_text("#!/usr/bin/env bash\n[ $1 != rig2 ]\n")
     agent.chmod(0o755)
@@ -104,7 +122,7 @@ def test_hosts_that_do_not_answer_are_left_out(tmp_path: Path) -> None:
     assert (tmp_path / "calls").read_text().split()[2:4] == ["-np", "10"]
 
 
-def test_lost_hosts_are_the_reason_for_giving_up(tmp_path: Path) -> None:
+def test_lost_hosts_are_the_reason_for_giving_up(tmp_path: Path, run: Supervised) -> None:
     agent = tmp_path / "agent"
     agent.write_text("#!/usr/bin/env bash\nexit 255\n")
     agent.chmod(0o755)
@@ -124,7 +142,7 @@ def test_what_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert subprocess.run(["pgrep", "-f", "sleep 321.5"], capture_output=True, check=False).returncode == 1
 
 
-def test_silence_is_an_end(tmp_path: Path) -> None:
+def test_silence_is_an_end(tmp_path: Path, run: Supervised) -> None:
     text = f"if [ $N = 2 ]; then {summary(1)}; exit; fi; echo start >> $RUN/events.jsonl; exec sleep 60"
     code, said, started = run(tmp_path, text, "--silence", 1)
     assert (code, started) == (1, 2)

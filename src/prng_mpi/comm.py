@@ -26,8 +26,9 @@ _LAUNCHERS = (
 )
 # What `mpirun --with-ft ulfm` says to its ranks; as a setting of one's own it does nothing.
 _ULFM = "OMPI_MCA_mpi_ft_enable"
-# Seconds: for MPI to start, which waits for every rank and root's inputs; for ranks to say hello after it; to say farewell.
-START, HELLO, FAREWELL = 600, 30.0, 15.0
+# Seconds: for MPI to start, which waits for every rank and root's inputs; for ranks to say hello after it; to say farewell;
+# to do so where the job is aborted.
+START, HELLO, FAREWELL, GRACE = 600, 30.0, 15.0, 1.0
 # Seconds between looks while waiting for other ranks.
 _NAP = 0.002
 
@@ -192,7 +193,9 @@ class Comm:
             # Of all ends of a process MPI reports this one alone to the others.
             os.kill(os.getpid(), signal.SIGKILL)
         if alone:
-            self._abort(code)
+            # Or mpirun drops what it has not read of our last words.
+            time.sleep(0.3)
+            self._world.Abort(code)
         self.send(0, Tag.FAREWELL)
         # What root has not taken yet is lost with this process, and root may be busy for long.
         self._wait(self._sent, math.inf)
@@ -202,7 +205,12 @@ class Comm:
 
     def _leave_last(self, code: int, alone: bool) -> None:
         """Root's end: when all others are gone; else it ends the job over them."""
-        if not alone and not self._wait(self._all_gone, FAREWELL):
+        if alone and self._survives:
+            # Who listens ends in good order, and mpirun's exit code is ours.
+            for rank in range(1, self.size):
+                self.send(rank, Tag.STOP)
+            alone = not self._wait(self._all_gone, GRACE)
+        elif not alone and not self._wait(self._all_gone, FAREWELL):
             gone = self._gone | self.lost.keys()
             missing = ", ".join(self.name(rank) for rank in range(1, self.size) if rank not in gone)
             print(f"prng_mpi: {missing} never answered; the job is ended for them", file=sys.stderr, flush=True)
@@ -214,18 +222,15 @@ class Comm:
                 # mpirun complains at length of a rank that fails while others live, and not of the last one.
                 time.sleep(0.3)
             return
-        last_word(code)
+        # Or mpirun drops what it has not read of our last words.
+        time.sleep(0.3)
         if not self._survives:
-            self._abort(code)
+            self._world.Abort(code)
         # MPI_Abort never ends where ranks may be lost. mpirun's exit code is 1 after SIGTERM, which would say that nothing
         # was found, unless someone reads our last word.
+        last_word(code)
         os.kill(os.getppid(), signal.SIGTERM if "PRNG_MPI_EXIT" in os.environ else signal.SIGKILL)
         time.sleep(5)
-
-    def _abort(self, code: int) -> None:
-        # mpirun drops what it has not read of a rank's last words by then.
-        time.sleep(0.3)
-        self._world.Abort(code)
 
     # -- messages -------------------------------------------------------------------------------------------------
 
