@@ -139,10 +139,10 @@ def dies(run: Run, folder: Path, after: int, seconds: float) -> bool:
     return run.process.returncode == -signal.SIGKILL
 
 
-def fault_arguments(draws: Path, folder: Path) -> list[object]:
-    """The small search, for ranks that are not waited for long."""
+def fault_arguments(folder: Path) -> list[object]:
+    """The small search, for ranks that are not waited for long, with draws of its own: others run at the same time."""
     times = ("--chunk-seconds", 0.02, "--lease-margin", 1, "--startup-timeout", 1)
-    return [*small(draws, folder.name), *times, "--output-dir", folder]
+    return [*small(folder.with_suffix(".in"), folder.name), *times, "--output-dir", folder]
 
 
 def planned(passes: Counter[str], ranks: int, dice: random.Random) -> Iterator[str]:
@@ -156,9 +156,9 @@ def planned(passes: Counter[str], ranks: int, dice: random.Random) -> Iterator[s
             yield f"{point}:{dice.randint(1, max(1, passes[f'{rank}:{point}'] // 4))}:{kind}:{rank}"
 
 
-def meet(fault: str, place: Path, draws: Path, np: int) -> bool:
+def meet(fault: str, place: Path, np: int) -> bool:
     """Let a search meet a fault, and start it once more where that ended it; whether it did. Fails if it left no trace."""
-    argv, log = fault_arguments(draws, place), place.with_suffix(".log")
+    argv, log = fault_arguments(place), place.with_suffix(".log")
     with Run(argv, np, HOOK, ulfm=True, FAULT=fault, FAULT_LOG=str(log)) as run:
         ended = run.wait(60)
         until(lambda: not run.processes(), 10, f"{fault}: ranks live on")
@@ -175,18 +175,18 @@ def meet(fault: str, place: Path, draws: Path, np: int) -> bool:
 
 
 def faults(
-    folder: Path, runs: int, seed: int, np: int = 3, at_once: int = 2, say: Callable[[str], Any] = lambda line: None
+    folder: Path, runs: int, seed: int, np: int = 3, at_once: int = 4, say: Callable[[str], Any] = lambda line: None
 ) -> Counter[str]:
     """Let `runs` searches meet a fault each, `at_once` of them at a time; how many met which kind. `seed` decides the faults."""
     calm_log = folder / "passes"
-    calm = run_sieve(fault_arguments(folder, folder / "calm"), np, patch=HOOK, ulfm=True, FAULT_LOG=str(calm_log))
+    calm = run_sieve(fault_arguments(folder / "calm"), np, patch=HOOK, ulfm=True, FAULT_LOG=str(calm_log))
     assert calm.code == 1, calm.stderr
     expected, met = survivors(folder / "calm"), Counter[str]()
     plan = planned(Counter(calm_log.read_text().splitlines()), np, random.Random(seed))
     chosen = list(itertools.islice(plan, runs))
     places = [folder / f"fault{number}" for number in range(runs)]
     with ThreadPoolExecutor(at_once) as pool:
-        outcomes = pool.map(lambda fault, place: meet(fault, place, folder, np), chosen, places)
+        outcomes = pool.map(lambda fault, place: meet(fault, place, np), chosen, places)
         for number, (fault, place, again) in enumerate(zip(chosen, places, outcomes, strict=True), 1):
             summary = json.loads((place / "summary.json").read_text())
             assert summary["payload_hash"] == calm.summary["payload_hash"], fault

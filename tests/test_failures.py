@@ -350,7 +350,7 @@ def test_torn_last_write_costs_one_chunk(calm: tuple[Ended, Any], tmp_path: Path
 
 @needs_ulfm
 def test_twenty_faults(tmp_path: Path) -> None:
-    assert sum(campaign.faults(tmp_path, runs=20, seed=5, at_once=4).values()) == 20
+    assert sum(campaign.faults(tmp_path, runs=20, seed=5).values()) == 20
 
 
 @pytest.mark.slow
