@@ -142,7 +142,7 @@ def dies(run: Run, folder: Path, after: int, seconds: float) -> bool:
 def fault_arguments(folder: Path) -> list[object]:
     """The small search, for ranks that are not waited for long, with draws of its own: others run at the same time."""
     times = ("--chunk-seconds", 0.02, "--lease-margin", 1, "--startup-timeout", 1)
-    return [*small(folder.with_suffix(".in"), folder.name), *times, "--output-dir", folder]
+    return small(folder.parent, folder.name, *times)
 
 
 def planned(passes: Counter[str], ranks: int, dice: random.Random) -> Iterator[str]:
@@ -167,9 +167,8 @@ def meet(fault: str, place: Path, np: int) -> bool:
     if again := ended.summary.get("exit_code") != 1:
         assert fault.endswith(":0") and ended.code not in (2, 9), f"{fault}: {ended.stderr}"
         ended = run_sieve(argv, np, ulfm=True)
-    assert (ended.code, ended.summary["seeds_done"], ended.summary["gaps"]) == (1, SEEDS, []), (
-        f"{fault}: {ended.stderr}"
-    )
+    through = (ended.code, ended.summary.get("seeds_done"), ended.summary.get("gaps"))
+    assert through == (1, SEEDS, []), f"{fault}, started again {again}: {ended.code}\n{ended.stderr}"
     assert sum(chunk.stop - chunk.start for chunk in done_chunks(place)) == SEEDS, fault
     return again
 
@@ -179,12 +178,12 @@ def faults(
 ) -> Counter[str]:
     """Let `runs` searches meet a fault each, `at_once` of them at a time; how many met which kind. `seed` decides the faults."""
     calm_log = folder / "passes"
-    calm = run_sieve(fault_arguments(folder / "calm"), np, patch=HOOK, ulfm=True, FAULT_LOG=str(calm_log))
+    calm = run_sieve(fault_arguments(folder / "calm" / "run"), np, patch=HOOK, ulfm=True, FAULT_LOG=str(calm_log))
     assert calm.code == 1, calm.stderr
-    expected, met = survivors(folder / "calm"), Counter[str]()
+    expected, met = survivors(folder / "calm" / "run"), Counter[str]()
     plan = planned(Counter(calm_log.read_text().splitlines()), np, random.Random(seed))
     chosen = list(itertools.islice(plan, runs))
-    places = [folder / f"fault{number}" for number in range(runs)]
+    places = [folder / f"fault{number}" / "run" for number in range(runs)]
     with ThreadPoolExecutor(at_once) as pool:
         outcomes = pool.map(lambda fault, place: meet(fault, place, np), chosen, places)
         for number, (fault, place, again) in enumerate(zip(chosen, places, outcomes, strict=True), 1):
@@ -193,7 +192,7 @@ def faults(
             assert survivors(place).tobytes() == expected.tobytes(), fault
             met[fault.split(":")[2]] += 1
             say(f"{number}: {fault}: {'started again, ' if again else ''}same payload")
-            shutil.rmtree(place)
+            shutil.rmtree(place.parent)
     return met
 
 
