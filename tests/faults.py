@@ -35,7 +35,7 @@ HOOK = (
     + """
 import errno, os, signal, sqlite3
 from prng_mpi import comm as comms, farm, ledger, store
-comms.HELLO = comms.FAREWELL = 1.0
+comms.HELLO = comms.SHARE = comms.FAREWELL = 1.0
 passed = {}
 fault = os.environ.get("FAULT", "")
 

@@ -247,7 +247,8 @@ def test_stopped_rank_is_not_waited_for(ulfm: bool, calm: tuple[Ended, Any], tmp
 def test_rank_stopped_at_the_start_or_the_end(ulfm: bool, when: str, calm: tuple[Ended, Any], tmp_path: Path) -> None:
     stop = f"if rank == 1 and a[2] is comms.Tag.{when.upper()}: os.kill(os.getpid(), signal.SIGSTOP)"
     patch = (
-        INJECT + "import os, signal\nfrom prng_mpi import comm as comms\ncomms.HELLO = comms.FAREWELL = 1.0\n"
+        INJECT
+        + "import os, signal\nfrom prng_mpi import comm as comms\ncomms.HELLO = comms.SHARE = comms.FAREWELL = 1.0\n"
         f"honest_send = comms.Comm.send\ndef send(*a):\n    {stop}\n    honest_send(*a)\ncomms.Comm.send = send\n"
         "def lead(*a, honest=sieve.Farm.lead):\n    return honest(*a[:-1], 3.0)\nsieve.Farm.lead = lead\n"
         "def dismiss(self, honest=sieve.Farm.dismiss):\n    return honest(self, 1.0)\nsieve.Farm.dismiss = dismiss"

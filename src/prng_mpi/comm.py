@@ -26,9 +26,9 @@ _LAUNCHERS = (
 )
 # What `mpirun --with-ft ulfm` says to its ranks; as a setting of one's own it does nothing.
 _ULFM = "OMPI_MCA_mpi_ft_enable"
-# Seconds: for MPI to start, which waits for every rank and root's inputs; for ranks to say hello after it; to say farewell;
-# to do so where the job is aborted.
-START, HELLO, FAREWELL, GRACE = 600, 30.0, 15.0, 1.0
+# Seconds: for MPI to start, which waits for every rank and root's inputs; for ranks to say hello after it; to take what root
+# shares; to say farewell; to do so where the job is aborted.
+START, HELLO, SHARE, FAREWELL, GRACE = 600, 30.0, 5.0, 15.0, 1.0
 # Seconds between looks while waiting for other ranks.
 _NAP = 0.002
 
@@ -132,13 +132,15 @@ class Comm:
         self.bcast(self.hosts)
 
     def bcast(self, content: Any) -> Any:
-        """Root's content, on every rank; root waits for nobody."""
+        """Root's content, on every rank; root goes on when all have it, or soon."""
         if self.size == 1:
             return content
         if self.rank:
             return self._from_root()
         for rank in range(1, self.size):
             self.send(rank, Tag.SHARED, content)
+        # What is large goes out only while root is inside MPI, and it may not be for long after this.
+        self._wait(self._sent, SHARE)
         return content
 
     def send(self, dest: int, tag: Tag, content: Any = None) -> None:
