@@ -14,10 +14,10 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "hybrid windows errors records config observations history spaces kernels recipes search statistics profiles scheduler __init__",
+    0: "progress hybrid windows errors records config observations history spaces kernels recipes search statistics profiles scheduler __init__",
     1: "comm spawn ledger store devices",
-    2: "startup farm display step findings",
-    3: "sieve bench recover __main__",
+    2: "startup farm display step findings runs",
+    3: "sieve bench recover status coverage __main__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.

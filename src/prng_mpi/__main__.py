@@ -9,6 +9,8 @@ from prng_mpi.recipes import recipes
 
 STEPS = {
     "sieve": "hold every seed of a range against a window of draws",
+    "status": "how far a run is, what it found and what went wrong; from any shell, live or after",
+    "coverage": "which seeds of a search are done, over one folder or several, and which are not",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 

@@ -149,6 +149,7 @@ class RankState:
     card: Card | None = None
     trouble: str = ""
     chunks: int = 0
+    retried: int = 0
     failed: int = 0
     seeds: int = 0
     hits: int = 0
@@ -305,6 +306,7 @@ class Farm:
             self.log.commit(lease, card, done)
             if accepted:
                 state.chunks += 1
+                state.retried += lease.attempt > 1
                 state.seeds += lease.seeds
                 state.hits += len(done.hits)
                 self.state.hits += len(done.hits)

@@ -102,8 +102,8 @@ def gaps(done: Iterable[tuple[int, int]], start: int, stop: int) -> list[tuple[i
     """What of [start, stop) is in none of the ranges `done`, which are sorted and disjoint."""
     left, at = [], start
     for a, b in [*done, (stop, stop)]:
-        if a > at:
-            left.append((at, a))
+        if (end := min(a, stop)) > at:
+            left.append((at, end))
         at = max(at, b)
     return left
 

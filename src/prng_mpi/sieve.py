@@ -441,7 +441,9 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             (job.folder / "summary.json").unlink(missing_ok=True)
             events.write(
                 "start", search=identity_hash(job.identity), seeds_asked=job.seeds, seeds_done=before, ranks=comm.size,
-                n_hypotheses=job.plan.n_hypotheses, expected_by_chance=job.plan.expected_survivors, config=job.config,
+                n_hypotheses=job.plan.n_hypotheses, expected_by_chance=job.plan.expected_survivors, sigma=job.plan.sigma,
+                draws=job.search.k, need=job.search.least, log10_p1=list(job.plan.tails[job.search.least :]),
+                title=job.search.recipe.title, method=job.method, config=job.config,
             )  # fmt: skip
             if before:
                 rest = f"{format_count(job.seeds - before)} to go" if todo else "nothing is left to search"
@@ -464,6 +466,8 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
                 (before, sum(chunk.hits for chunk in ledger.chunks())),
                 out,
                 events.write,
+                job.plan.sigma,
+                step.looks,
             )
             farm = Farm(comm, scheduler, _Log(ledger, events), display.show, step.requests)
             end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout * len(comm.local_ranks) + 60)

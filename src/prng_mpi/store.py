@@ -164,7 +164,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         PrngError: the disk is full or fails; an earlier file at `path` is left as it was.
     """
-    _replace(path, (json.dumps(_plain(content), indent=2, allow_nan=False) + "\n").encode())
+    _replace(path, (to_json(content, indent=2) + "\n").encode())
+
+
+def to_json(content: Mapping[str, Any], indent: int | None = None) -> str:
+    """One JSON object; numpy numbers become plain ones, what is not finite becomes null."""
+    return json.dumps(_plain(content), indent=indent, allow_nan=False)
 
 
 class EventLog:
@@ -226,7 +231,7 @@ class EventLog:
         self.close({"reason": "aborted"})
 
     def _append(self, record: dict[str, Any]) -> None:
-        line = (json.dumps(_plain(record), allow_nan=False) + "\n").encode()
+        line = (to_json(record) + "\n").encode()
         size = os.fstat(self._file.fileno()).st_size
         try:
             if self._file.write(line) != len(line):
