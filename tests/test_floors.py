@@ -14,15 +14,15 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "progress hybrid windows errors records config observations history spaces kernels recipes search statistics profiles scheduler __init__",
+    0: "progress hybrid windows errors records config observations history spaces kernels recipes search statistics profiles scheduler",
     1: "comm spawn ledger store devices",
-    2: "startup farm display step findings runs",
-    3: "sieve bench recover status coverage __main__",
+    2: "startup farm display step findings runs figures",
+    3: "sieve bench recover status coverage report __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
 BESIDE = {("store", "ledger"), ("devices", "spawn"), ("display", "farm"), ("findings", "display")}
-OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "numpy": None}
+OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "numpy": None}
 
 
 def modules() -> dict[str, Path]:
@@ -101,7 +101,7 @@ def test_no_python_asks_which_family_it_has(name: str) -> None:
 
 
 def _loaded(code: str) -> set[str]:
-    heavy = "('mpi4py', 'cupy', 'torch', 'scipy', 'h5py', 'sqlite3')"
+    heavy = "('mpi4py', 'cupy', 'torch', 'scipy', 'h5py', 'sqlite3', 'matplotlib')"
     tell = f"import sys\nprint('LOADED', *[m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{tell}"], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split()[1:])

@@ -11,6 +11,7 @@ STEPS = {
     "sieve": "hold every seed of a range against a window of draws",
     "status": "how far a run is, what it found and what went wrong; from any shell, live or after",
     "coverage": "which seeds of a search are done, over one folder or several, and which are not",
+    "report": "one HTML file with verdict, evidence, figures and provenance of a run",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 

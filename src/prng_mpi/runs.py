@@ -5,6 +5,7 @@ Nothing is changed and no lock is taken, so a run is never disturbed, and any nu
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from prng_mpi import spaces
 from prng_mpi.errors import IntegrityError, UsageError
 from prng_mpi.ledger import Attempt, Chunk, Ledger, gaps, identity_hash, running_pid
 from prng_mpi.progress import (
@@ -81,6 +83,13 @@ class Run:
     @property
     def gaps(self) -> list[tuple[int, int]]:
         return gaps(self.done, *self.asked)
+
+    @property
+    def seeds(self) -> npt.NDArray[np.uint64]:
+        """The seed of each hit; where a space of several parts was searched, a hit has an index of it."""
+        if "space" not in self.identity:
+            return np.asarray(self.hits["seed"])
+        return np.asarray(spaces.space(self.identity["space"]).seed(self.hits["seed"]))
 
     @property
     def state(self) -> str:
@@ -172,6 +181,11 @@ def _summary(path: Path) -> dict[str, Any] | None:
 # -- how far it is --------------------------------------------------------------------------------------------------
 
 
+def failed(attempt: Attempt) -> bool:
+    """Whether a device was given a chunk in vain; what the end of a run took with it says nothing of a device."""
+    return attempt.outcome not in (None, "done", "duplicate", "lost")
+
+
 def finished(attempts: Iterable[Attempt]) -> tuple[Floats, Floats, Floats]:
     """Of the attempts that gave a result: when each began and ended (Unix seconds), and its seeds; three arrays (n,)."""
     rows = [(a.issued, a.issued + (a.seconds or 0.0), a.stop - a.start) for a in attempts if a.outcome == "done"]
@@ -233,7 +247,7 @@ def _devices(run: Run, since: float, until: float) -> tuple[Device, ...]:
             speeds.get(rank) or None if here else None, parts.get(rank) if here else None,
             max(0.0, 1 - busy / since_ready) if since_ready > 0 else None,
             sum(a.outcome == "done" for a in own), sum(a.outcome == "done" and a.attempt > 1 for a in own),
-            sum(a.outcome not in (None, "done", "duplicate") for a in own), sum(a.seconds or 0.0 for a in own),
+            sum(failed(a) for a in own), sum(a.seconds or 0.0 for a in own),
         ))  # fmt: skip
     devices += [Device(rank, "", "", f"NOT USED: {why}") for rank, why in refused.items()]
     return tuple(sorted(devices, key=lambda d: d.rank))
@@ -301,14 +315,16 @@ def best(run: Run) -> dict[str, Any] | None:
         return None
     if run.summary is not None:
         return run.summary.get("best")
-    hit = run.hits[np.argsort(-run.hits["matches"].astype(np.int64), kind="stable")[0]]
-    values = {name: int(hit[name]) for name in ("seed", "skip", "offset", "matches")}
+    first = np.argsort(-run.hits["matches"].astype(np.int64), kind="stable")[0]
+    values = {"seed": int(run.seeds[first])} | {
+        name: int(run.hits[first][name]) for name in ("skip", "offset", "matches")
+    }
     return values | {"draws": run.start.get("draws"), "log10_E": log10_e(run.start, values["matches"])}
 
 
 def log10_e(start: dict[str, Any], matches: int) -> float | None:
     """log10 E of a hypothesis with so many matches in the search that a start record describes."""
-    tails, need, hypotheses = start.get("log10_p1"), start.get("need"), start.get("n_hypotheses")
-    if tails is None or need is None or not hypotheses or tails[matches - need] is None:
+    tails, hypotheses = start.get("log10_p1"), start.get("n_hypotheses")
+    if tails is None or not hypotheses or tails[matches] is None:
         return None
-    return float(tails[matches - need]) + float(np.log10(float(hypotheses)))
+    return float(tails[matches]) + math.log10(hypotheses)

@@ -442,7 +442,7 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             events.write(
                 "start", search=identity_hash(job.identity), seeds_asked=job.seeds, seeds_done=before, ranks=comm.size,
                 n_hypotheses=job.plan.n_hypotheses, expected_by_chance=job.plan.expected_survivors, sigma=job.plan.sigma,
-                draws=job.search.k, need=job.search.least, log10_p1=list(job.plan.tails[job.search.least :]),
+                draws=job.search.k, need=job.search.least, log10_p1=list(job.plan.tails),
                 title=job.search.recipe.title, method=job.method, config=job.config,
             )  # fmt: skip
             if before:

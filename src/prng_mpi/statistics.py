@@ -502,6 +502,32 @@ def poisson_interval(expected: float, sigmas: float = 5.0) -> tuple[int, int]:
     return int(np.count_nonzero(below <= outside)), int(np.count_nonzero(above > outside)) - 1
 
 
+def clopper_pearson(matches: int, draws: int, level: float = 0.95) -> tuple[float, float]:
+    """The rates of match, each draw alike, under which so many matches are no surprise: C. J. Clopper, E. S. Pearson,
+    Biometrika 26 (1934) 404. Each end leaves (1 - level) / 2 outside.
+
+    Raises:
+        UsageError: not 0 <= matches <= draws, or no draws.
+    """
+    if not 0 <= matches <= draws or draws < 1:
+        raise UsageError(f"{matches} matches of {draws} draws are none; give 0 to as many as there are draws")
+    goal = math.log10((1 - level) / 2)
+
+    def solve(least: int, tail: float) -> float:
+        """The p at which log10 P(K >= least) = tail; it grows with p."""
+        low, high = 0.0, 1.0
+        for _ in range(50):
+            middle = (low + high) / 2
+            above = log10_tails(np.full(draws, middle))[least] >= tail
+            low, high = (low, middle) if above else (middle, high)
+        return (low + high) / 2
+
+    lower = solve(matches, goal) if matches else 0.0
+    # P(K <= m) = a is P(K >= m + 1) = 1 - a.
+    upper = solve(matches + 1, math.log10(1 - (1 - level) / 2)) if matches < draws else 1.0
+    return lower, upper
+
+
 def format_count(x: float) -> str:
     """An int in full, digits in groups of three (7 245); a float likewise below a million, else as 6.2e6 or 9e-5."""
     if isinstance(x, int | np.integer) or x == 0 or 999.5 <= abs(x) < 999_999.5:
