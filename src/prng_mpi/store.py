@@ -118,10 +118,9 @@ def write_results(
                 compression="gzip", shuffle=True,
             )  # fmt: skip
             dataset.attrs["long_name"] = _COLUMNS[name]
-        for name, values in (paths or {}).items():
+        if paths:
             # Rows of the survivors as they are stored.
-            kept = np.argsort(order)[values] if name == "survivor" else values
-            file.create_dataset(f"paths/{name}", data=kept)
+            _write_paths(file.create_group("paths"), {**paths, "survivor": np.argsort(order)[paths["survivor"]]})
         _write_histogram(file.create_group("match_histogram"), *histogram)
         file.attrs.update({"NX_class": "NXroot", "default": "match_histogram"})
         for name, value in {**attributes, "schema_version": SCHEMA_VERSION}.items():
@@ -350,6 +349,19 @@ def _write_histogram(group: h5py.Group, matches: NDArray[Any], observed: NDArray
     }
     for name, (values, long_name, units) in columns.items():
         dataset = group.create_dataset(name, data=values)
+        dataset.attrs.update({"long_name": long_name, "units": units})
+
+
+def _write_paths(group: h5py.Group, paths: Mapping[str, NDArray[Any]]) -> None:
+    group.attrs.update({"NX_class": "NXdata", "signal": "skips", "axes": ["survivor", "."]})
+    group.attrs["title"] = "Outputs discarded before each draw, of the best survivors"
+    texts = {
+        "survivor": ("row of /survivors", ""),
+        "skips": ("outputs discarded before the draw", "outputs"),
+        "matched": ("whether the draw is on the path", ""),
+    }
+    for name, (long_name, units) in texts.items():
+        dataset = group.create_dataset(name, data=paths[name])
         dataset.attrs.update({"long_name": long_name, "units": units})
 
 
