@@ -19,8 +19,11 @@ export PRTE_MCA_hwloc_default_binding_policy=${PRTE_MCA_hwloc_default_binding_po
 export PRTE_MCA_oob_tcp_keepalive_time=10 PRTE_MCA_oob_tcp_keepalive_intvl=3 PRTE_MCA_oob_tcp_keepalive_probes=3
 # numpy's threads are of no use to a rank and cost memory on hosts with many.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
-# mpirun gives every rank a terminal of its own, so whether a person looks is found out here.
-export PRNG_MPI_TTY=$([ -t 1 ] && echo 1 || echo 0) COLUMNS=${COLUMNS:-$(tput cols 2>/dev/null || echo 100)} LINES=${LINES:-$(tput lines 2>/dev/null || echo 24)}
+# mpirun gives every rank a terminal of its own, so whether a person looks, and at how large a window, is found out here.
+# In $(...) standard output is a pipe.
+if [ -t 1 ]; then PRNG_MPI_TTY=1; else PRNG_MPI_TTY=0; fi
+{ PRNG_MPI_WINDOW=$(stty size <&3 2>/dev/null || echo 24 100); } 3>&1
+export PRNG_MPI_TTY COLUMNS=${COLUMNS:-${PRNG_MPI_WINDOW#* }} LINES=${LINES:-${PRNG_MPI_WINDOW% *}}
 export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;LINES;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS'
 
 # What mpirun needs to know of the ranks.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -231,7 +234,7 @@ def test_status_needs_neither_mpi_nor_hdf5(calm: Path) -> None:
 
 
 def screen_of(fd: int, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
-    """What comes through a pseudo terminal until the process ends."""
+    """What comes through a pseudo terminal of 90 columns and 30 rows until the process ends."""
     while True:
         ready, _, _ = select.select([fd], [], [], 0.2)
         if ready:
@@ -274,6 +277,29 @@ def test_the_screen_is_redrawn_in_place_on_a_terminal(tmp_path: Path) -> None:
     # Numbers stand right-aligned under their heads.
     for word in ("ok/retry/fail", "idle", "vs.prof"):
         assert device[header.index(word) + len(word) - 1] != " " and device[header.index(word) + len(word)] == " "
+
+
+def test_the_launch_script_sees_the_terminal_behind_mpirun(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
+    argv = flags(tmp_path, "run", "--recipe", "mt19937.mod", "--seed-end", 2**32, "--threshold", 1, "--time-limit", 3)
+    without = {key: value for key, value in environment().items() if key not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [TOP / "launch" / "sieve.sh", *map(str, argv)], env={**without, "NP": "2", "VENV": sys.prefix}, cwd=tmp_path,
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        frames = b"".join(screen_of(ours, process)).decode().split("\x1b[J")
+    os.close(ours)
+    assert process.returncode == 4 and len(frames) > 3
+    last = frames[-1].splitlines()
+    assert last[0].startswith("[") and max(map(len, last[:6])) < 90
+    assert [row.split()[0] for row in last[3:6]] == ["rank", "0", "1"]
+
+
+def test_rates_have_three_digits() -> None:
+    said = [display.rate(x) for x in (0, 12, 1000, 9_994, 9_996, 21e6, 99.96e6, 3.4e9, 2e15)]
+    assert said == ["0 ", "12 ", "1.00 k", "9.99 k", "10.0 k", "21.0 M", "100 M", "3.40 G", "2.00 P"]
 
 
 def test_plain_lines_off_a_terminal_and_the_screen_on_request(tmp_path: Path) -> None:

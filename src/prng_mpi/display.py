@@ -42,10 +42,10 @@ def duration(seconds: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """A rate with a metric prefix: 176 k, 2.1 M, 3.40 G."""
+    """A rate with a metric prefix, three digits: 176 k, 21.0 M, 3.40 G."""
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if per_second >= size:
-            return f"{per_second / size:.3g} {prefix}"
+        if (value := per_second / size) >= 1:
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {prefix}"
     return f"{per_second:.3g} "
 
 
