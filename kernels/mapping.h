@@ -99,6 +99,10 @@ FN w32 hint64(w32 hopes, w64 x, u32 d, const search *q) {
     return count_upto64(hopes, turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
 }
 
+#define UNIT53 (1.0 / 9007199254740992.0)
+#define UNIT31 (1.0 / 2147483648.0)
+#define UNIT24 (1.0f / 16777216.0f)
+
 #if WORDS == 1
 #if WORD_BITS == 64
 /* x % M */
@@ -108,6 +112,31 @@ FN w32 map_mod(raw x, w32 *value, const search *q) {
 }
 
 FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint64(hopes, x, d, q); }
+
+/* Math.floor(Math.random() * M) of a word of 53 bits, Math.random() = word 2^-53: V8 13.6,
+   src/base/utils/random-number-generator.h; WebKit, Source/WTF/wtf/WeakRandom.h. */
+FN w32 map_unit53(raw x, w32 *value, const search *q) {
+    *value = scaled(x, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* The same where Math.random() has 52 bits, the mantissa of a number from 1 to 2: V8 12.4, the same file. */
+FN w32 map_unit52(raw x, w32 *value, const search *q) {
+    *value = scaled(x >> 1, 2 * UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (word M) >> 32 of a word of 32 bits: Delphi, System.pas, Random. */
+FN w32 map_multiply(raw x, w32 *value, const search *q) {
+    *value = low(x * q->modulus >> 32);
+    return all32(~0u);
+}
+
+/* Int(Rnd * M) of a word of 24 bits, Rnd = word 2^-24: a Single times an Integer is a Single, [MS-VBAL] 5.6.9.3. */
+FN w32 map_single24(raw x, w32 *value, const search *q) {
+    *value = scaled_single(low(x), UNIT24 * (float)q->modulus);
+    return all32(~0u);
+}
 #else
 FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x, d, q); }
 
@@ -135,6 +164,56 @@ FN w32 map_java_hint(w32 hopes, raw x, u32 d, const search *q) {
 }
 
 FN w32 map_java_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit << 1 | 1)); }
+
+/* java.util.Random.nextInt(a, a + M): a power of two takes the low bits of nextInt(), else as nextInt(M). JDK 17,
+   jdk/internal/util/random/RandomSupport.java, boundedNextInt. */
+FN w32 map_java_range(raw x, w32 *value, const search *q) {
+    if (q->power_of_two) {
+        *value = x & (u32)(q->modulus - 1);
+        return all32(~0u);
+    }
+    return map_java(x, value, q);
+}
+
+FN w32 map_java_range_hint(w32 hopes, raw x, u32 d, const search *q) {
+    if (q->power_of_two) return hopes - equal(x & (u32)(q->modulus - 1), all32(d));
+    return hint32(hopes, x >> 1, d, q);
+}
+
+FN w32 map_java_range_refuses(raw x, const search *q) { return map_java_refuses(x, q); }
+
+/* (int)(nextFloat() * M), nextFloat() = next(24) 2^-24 and both floats: JDK 17, java/util/Random.java. */
+FN w32 map_single24(raw x, w32 *value, const search *q) {
+    *value = scaled_single(x >> 8, UNIT24 * (float)q->modulus);
+    return all32(~0u);
+}
+
+/* (x >> 1) % M: mt_rand() % M in PHP, whose mt_rand() is (x >> 1). ext/standard/mt_rand.c. */
+FN w32 map_mod31(raw x, w32 *value, const search *q) {
+    *value = reduce32(x >> 1, q);
+    return all32(~0u);
+}
+
+FN w32 map_mod31_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x >> 1, d, q); }
+
+/* mt_rand(0, M - 1) = M ((x >> 1) 2^-31): PHP 7.0, ext/standard/php_rand.h, RAND_RANGE; since 7.1 in MT_RAND_PHP mode. */
+FN w32 map_php52(raw x, w32 *value, const search *q) {
+    *value = scaled(wide(x >> 1), UNIT31 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (int)(Sample() * M), Sample() = word (1 / (2^31 - 1)), both products rounded: .NET Framework 4.8,
+   mscorlib/system/random.cs. */
+FN w32 map_dotnet(raw x, w32 *value, const search *q) {
+    *value = scaled_twice(wide(x), 1.0 / 2147483647.0, (double)q->modulus);
+    return all32(~0u);
+}
+
+/* FLOOR(RAND() * M), RAND() = word / (2^30 - 1), both rounded: MariaDB 10.11, mysys/my_rnd.c. */
+FN w32 map_mysql(raw x, w32 *value, const search *q) {
+    *value = divided_scaled(wide(x), 1073741823.0, (double)q->modulus);
+    return all32(~0u);
+}
 
 /* The top bit_length(M) bits, again while >= M: CPython 3.11, Lib/random.py _randbelow_with_getrandbits. */
 FN w32 map_top_bits(raw x, w32 *value, const search *q) {
@@ -168,7 +247,6 @@ FN w32 map_php_hint(w32 hopes, raw x, u32 d, const search *q) {
 FN w32 map_php_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit)); }
 #endif
 #else
-#define UNIT53 (1.0 / 9007199254740992.0)
 /* (int)(random() * M), random() = ((a >> 5) 2^26 + (b >> 6)) 2^-53: CPython 3.11, Modules/_randommodule.c. */
 FN w32 map_unit_27_26(raw x, w32 *value, const search *q) {
     w64 u = (x >> 37) << 26 | (x & 0xffffffffull) >> 6;

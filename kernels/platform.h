@@ -60,6 +60,9 @@ FN w32 upto(w32 a, w32 b) { return a <= b ? ~0u : 0u; }
 FN w32 upto64(w64 a, w64 b) { return a <= b ? ~0u : 0u; }
 FN u32 any(w32 mask) { return mask; }
 FN w32 scaled(w64 x, double factor) { return (u32)((double)x * factor); }
+FN w32 scaled_twice(w64 x, double unit, double factor) { return (u32)((double)x * unit * factor); }
+FN w32 divided_scaled(w64 x, double by, double factor) { return (u32)((double)x / by * factor); }
+FN w32 scaled_single(w32 x, float factor) { return (u32)((float)x * factor); }
 FN w32 ramp32(void) { return 0; }
 FN w64 ramp64(void) { return 0; }
 #define LANE(x, i) (x)
@@ -73,6 +76,8 @@ typedef u32 w32 __attribute__((vector_size(4 * LANES)));
 typedef u64 w64 __attribute__((vector_size(8 * LANES)));
 typedef long long i64_lanes __attribute__((vector_size(8 * LANES)));
 typedef double f64_lanes __attribute__((vector_size(8 * LANES)));
+typedef int i32_lanes __attribute__((vector_size(4 * LANES)));
+typedef float f32_lanes __attribute__((vector_size(4 * LANES)));
 FN w32 all32(u32 x) { return (w32){} + x; }
 FN w64 all64(u64 x) { return (w64){} + x; }
 FN w32 low(w64 x) { return __builtin_convertvector(x, w32); }
@@ -83,10 +88,16 @@ FN w32 above(w32 a, w32 b) { return (w32)(a > b); }
 FN w64 above64(w64 a, w64 b) { return (w64)(a > b); }
 FN w32 upto(w32 a, w32 b) { return (w32)(a <= b); }
 FN w32 upto64(w64 a, w64 b) { return low((w64)(a <= b)); }
-/* x < 2^53, so the conversion is exact and only the product rounds, as in the languages that scale a double. */
-FN w32 scaled(w64 x, double factor) {
-    f64_lanes product = __builtin_convertvector((i64_lanes)x, f64_lanes) * factor;
-    return low((w64)__builtin_convertvector(product, i64_lanes));
+/* x < 2^53, so the conversion is exact and only what follows rounds, each operation on its own, as in the languages that
+   scale a double. */
+FN f64_lanes real(w64 x) { return __builtin_convertvector((i64_lanes)x, f64_lanes); }
+FN w32 whole(f64_lanes x) { return low((w64)__builtin_convertvector(x, i64_lanes)); }
+FN w32 scaled(w64 x, double factor) { return whole(real(x) * factor); }
+FN w32 scaled_twice(w64 x, double unit, double factor) { return whole(real(x) * unit * factor); }
+FN w32 divided_scaled(w64 x, double by, double factor) { return whole(real(x) / by * factor); }
+/* The same with a float, for x < 2^24. */
+FN w32 scaled_single(w32 x, float factor) {
+    return (w32)__builtin_convertvector(__builtin_convertvector((i32_lanes)x, f32_lanes) * factor, i32_lanes);
 }
 static const u32 ramp[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 FN w32 ramp32(void) { return *(const w32 *)ramp; }

@@ -231,6 +231,44 @@ def test_chances_respect_the_least_and_largest_word() -> None:
     assert recipe("java.nextInt").chances(np.array([3], np.uint32), 1000, {}).tolist() == [1e-3]
 
 
+def test_chances_of_scaled_words_are_counted_exactly() -> None:
+    # All words of the small generators, each mapped as the language does, and counted one by one.
+    words = np.arange(2**24, dtype=np.uint32)
+    singles = words.astype(np.float32) * np.float32(2**-24)
+    for name, modulus in (("vba.Rnd", 1000), ("vba.Rnd", 32767), ("java.nextFloat", 2**24 - 1)):
+        counted = np.bincount((singles * np.float32(modulus)).astype(np.int64), minlength=modulus) / 2**24
+        some = np.unique(np.concatenate([np.arange(500), np.linspace(0, modulus - 1, 500).astype(int)]))
+        assert (
+            recipe(name).chances(some.astype(np.uint32), modulus, recipe(name).params({})).tolist()
+            == counted[some].tolist()
+        )
+    for name, span in (
+        ("php52.mt_rand", 2**31),
+        ("delphi.Random", 2**32),
+        ("dotnet.Next", 2**31 - 1),
+        ("mysql.RAND", 2**30 - 1),
+    ):
+        which, modulus = recipe(name), 3 * 2**16
+        # Which words give d: those in [d span / M, (d + 1) span / M).
+        count = [-(-(d + 1) * span // modulus) - -(-d * span // modulus) for d in (0, 1, 2, 77, modulus - 1)]
+        got = which.chances(np.array([0, 1, 2, 77, modulus - 1], np.uint32), modulus, which.params({}))
+        assert got == pytest.approx(np.array(count) / span, rel=1e-15, abs=1 / span)
+        everything = which.chances(np.arange(1000, dtype=np.uint32), 1000, which.params({}))
+        assert everything.sum() == pytest.approx(1, abs=1e-12)
+    # Half of the values of a modulus just above half the words have two words each, the others one.
+    some = recipe("php52.mt_rand").chances(np.arange(9, dtype=np.uint32), 3 << 29, {})
+    assert set((some * 2**31).tolist()) == {1.0, 2.0}
+
+
+def test_chances_of_words_that_lose_a_bit() -> None:
+    # mt_rand() has 31 bits.
+    chances = recipe("php71.mt_rand_mod").chances(np.array([0, 1, 2**30], np.uint32), 2**30 + 1, {})
+    assert (chances * 2**31).tolist() == [2, 2, 1]
+    # MSVC's rand has 15.
+    which = recipe("msvc.rand")
+    assert (which.chances(np.array([0, 767, 768], np.uint32), 1000, which.params({})) * 2**15).tolist() == [33, 33, 32]
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -271,7 +309,9 @@ def test_seed_limits() -> None:
     limits = {name: recipe(name).seed_limit(recipe(name).params({})) for name in recipes()}
     assert limits["java.nextInt"] == limits["java.mod"] == 2**48
     assert limits["orig.pcg32"] == limits["mt19937.mod"] == limits["php71.mt_rand"] == 2**32
-    assert limits["python.randrange"] == limits["pcg32.mod"] == 2**64
+    assert limits["dotnet.Next"] == limits["msvc.rand"] == 2**31 and limits["vba.Rnd"] == 2**24
+    assert limits["jsc.random"] == limits["mysql.RAND"] == limits["ruby.rand"] == limits["php52.mt_rand"] == 2**32
+    assert limits["v8_14.random"] == limits["python.randrange"] == limits["pcg32.mod"] == 2**64
     assert recipe("lcg.mod").seed_limit(recipe("lcg.mod").params({"bits": 48})) == 2**48
 
 

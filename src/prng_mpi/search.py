@@ -291,12 +291,13 @@ class Search:
 
         Nearly all seeds fail within k - need + 1 draws. A call that rejects is looked at closely, so the glance is of
         use only where hardly any group holds one that does."""
-        if (self.recipe.map.bits is None and self.recipe.map.rejects) or not self._glance:
+        bits, rejects = self.recipe.map.bits, self.recipe.map.rejects
+        if (bits is None and rejects) or not self._glance:
             return 0
         k, need = (len(s.draws), s.need) if (s := self.ahead) is not None else (len(self.draws), self.need)
         depth = min(k, k - need + 3)
         reach = min(self._span(depth) + (0 if self.jumps else self.first), MAX_REACH)
-        refused = (2**self.recipe.map.bits % self.modulus) / 2**self.recipe.map.bits if self.recipe.map.bits else 0.0
+        refused = (2**bits % self.modulus) / 2**bits if bits and rejects else 0.0
         return reach if refused * reach * GROUP_SEEDS < 0.1 else 0
 
     @property

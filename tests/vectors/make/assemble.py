@@ -46,15 +46,38 @@ FAMILIES = {
         "key = (low 32 bits, high 32 bits) of the seed; 128-bit counter from 0",
     ),
     "sfc64": ("64-bit word", PRACTRAND),
+    "mt19937php": ("tempered 32-bit word of the twist of PHP 5.2.1 to 7.0", "init_genrand(seed)"),
+    "v8": ("Math.random() * 2^53, V8 13 to 14.1", "--random-seed"),
+    "v8_plus": ("Math.random() * 2^53, V8 14.6", "--random-seed"),
+    "jsc": ("Math.random() * 2^53, JavaScriptCore", "--forcedWeakRandomSeed"),
+    "dotnet": ("Next() of a seeded System.Random", "new System.Random(seed)"),
+    "mysql": ("RAND(seed) (2^30 - 1)", "RAND(seed)"),
 }
 # name -> what was called
 RECIPES = {
     "java.nextInt": "new Random(seed).nextInt(modulus)",
     "java.nextDouble": "(int)(new Random(seed).nextDouble() * modulus)",
+    "java17.nextIntRange": "new Random(seed).nextInt(-1, modulus - 1) + 1",
+    "java.nextFloat": "(int)(new Random(seed).nextFloat() * modulus)",
     "python.randrange": "random.seed(seed); random.randrange(modulus)",
     "python.random": "random.seed(seed); int(random.random() * modulus)",
     "numpy.RandomState.randint": "RandomState(seed).randint(0, modulus), default dtype",
     "php71.mt_rand": "mt_srand(seed); mt_rand(0, modulus - 1)",
+    "php71.rand": "srand(seed); rand(0, modulus - 1)",
+    "php71.mt_rand_mod": "mt_srand(seed); mt_rand() % modulus",
+    "php52.mt_rand": "mt_srand(seed, MT_RAND_PHP); mt_rand(0, modulus - 1)",
+    "php52.mt_rand_mod": "mt_srand(seed, MT_RAND_PHP); mt_rand() % modulus",
+    "v8_12.random": "Math.floor(Math.random() * modulus) of V8 12",
+    "v8_13.random": "Math.floor(Math.random() * modulus) of V8 13",
+    "v8_14.random": "Math.floor(Math.random() * modulus) of V8 14.6",
+    "jsc.random": "Math.floor(Math.random() * modulus) of JavaScriptCore",
+    "ruby.rand": "Random.new(seed).rand(modulus)",
+    "ruby.rand_float": "(Random.new(seed).rand * modulus).to_i",
+    "dotnet.Next": "new System.Random(seed).Next(modulus)",
+    "mysql.RAND": "FLOOR(RAND(seed) * modulus)",
+    "msvc.rand": "srand(seed); rand() % modulus",
+    "delphi.Random": "RandSeed := seed; Random(modulus)",
+    "vba.Rnd": "Int(Rnd * modulus) after the state seed",
 }
 ORIG = "raw output word, skip 0, offset 0; GPU semantics where CPU and GPU differed"
 
