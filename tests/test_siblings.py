@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernel_cases import VECTORS, recipe_of, search_of
-from prng_mpi.devices.predict import Predictor
+from kernel_cases import VECTORS, search_of
 from prng_mpi.recipes import recipe, recipes
 from prng_mpi.siblings import hint, hold, siblings
 from support import uniform
 
 
-def real(name: str, modulus: int) -> tuple[int, np.ndarray]:
-    """A seed that is not trivial and the real runtime's draws of it."""
-    case = next(c for c in VECTORS[name]["cases"] if c["modulus"] == modulus and c["seed"] > 1)
+def real(name: str, modulus: int, least: int = 2) -> tuple[int, np.ndarray]:
+    """The first seed of at least so much and the real runtime's draws of it."""
+    case = next(c for c in VECTORS[name]["cases"] if c["modulus"] == modulus and c["seed"] >= least)
     return case["seed"], np.array(case["outputs"], np.uint32)
 
 
@@ -34,33 +33,37 @@ def real(name: str, modulus: int) -> tuple[int, np.ndarray]:
 def test_the_right_sibling_is_named(truth: str, searched: str) -> None:
     seed, draws = real(truth, 1000)
     search = search_of(recipe(searched), 1000, draws=draws)
-    best = hold(search, seed, 0, 0, draws)[0]
-    assert (best.recipe, best.matches, best.draws) == (truth, 64, 64)
-    assert hint(search, seed, 0, 0, draws, 3) == f"right state, wrong mapping: try recipe {truth} (64 of 64)"
+    held = hold(search, recipe(truth), seed, draws)
+    assert held is not None and (held.matches, held.draws) == (64, 64) and held.log10_p < -150
+    assert hint(search, seed, draws) == f"right state, wrong mapping: try recipe {truth} (64 of 64)"
 
 
-def test_skip_and_offset_are_kept() -> None:
+def test_skips_and_offsets_of_the_search_are_tried() -> None:
     seed, draws = real("java.nextInt", 1000)
-    search = search_of(recipe("java.mod"), 1000, draws=draws)
-    assert "java.nextInt (20 of 20)" in hint(search, seed, 2, 1, draws[3::3][:20], 0)
+    search = search_of(recipe("java.mod"), 1000, draws=draws[3::3][:20], skips=(0, 4), offsets=(0, 2))
+    held = hold(search, recipe("java.nextInt"), seed, search.draws)
+    assert held is not None and (held.skip, held.offset, held.matches) == (2, 1, 20)
+    assert "java.nextInt (20 of 20)" in hint(search, seed, search.draws)
+    assert hint(search_of(recipe("java.mod"), 1000, draws=search.draws), seed, search.draws) == ""
 
 
 def test_a_rejection_that_is_left_out_is_a_partial_match() -> None:
-    """Half of PHP's values are rejected at this modulus: the plain modulo is right until the first of them."""
-    seed, draws = real("php71.mt_rand", 2**31 + 1)
-    plain = Predictor(recipe("mt19937.mod"), 2**31 + 1).outputs(seed, 0, 64)
-    matches = int((plain == draws).sum())
-    search = search_of(recipe("mt19937.mod"), 2**31 + 1, draws=draws)
-    assert matches < 64 and "(64 of 64)" in hint(search, seed, 0, 0, draws, matches)
+    """Half of PHP's values are rejected at this modulus: the plain modulo is right until the first of them, and its best
+    offset is another."""
+    seed, draws = real("php71.mt_rand", 2**31 + 1, 12345)
+    search = search_of(recipe("mt19937.mod"), 2**31 + 1, draws=draws, offsets=(0, 3))
+    own = hold(search, search.recipe, seed, draws)
+    assert own is not None and 4 <= own.matches < 20 and own.offset > 0
+    assert "(64 of 64)" in hint(search, seed, draws)
 
 
 def test_no_hint_where_chance_gives_as_much_or_nothing_is_better() -> None:
     draws = np.array(uniform(5, 60, 1000), np.uint32)
     for name in ("java.mod", "python.random", "php71.mt_rand"):
-        assert hint(search_of(recipe(name), 1000, draws=draws), 12345, 0, 0, draws, 0) == ""
+        assert hint(search_of(recipe(name), 1000, draws=draws, skips=(0, 9)), 12345, draws) == ""
     seed, true = real("php71.mt_rand", 1000)
     # The plain modulo gives the same draws, for no value is rejected here.
-    assert hint(search_of(recipe("php71.mt_rand"), 1000, draws=true), seed, 0, 0, true, 64) == ""
+    assert hint(search_of(recipe("php71.mt_rand"), 1000, draws=true), seed, true) == ""
 
 
 def test_siblings_share_family_and_seeding_and_differ_in_the_mapping() -> None:
@@ -73,8 +76,7 @@ def test_siblings_share_family_and_seeding_and_differ_in_the_mapping() -> None:
     assert not siblings(recipe("sfc64.mod"))
 
 
-def test_a_sibling_that_takes_no_such_modulus_is_left_out() -> None:
-    modulus = 2**31 + 11
-    names = {s.recipe for s in hold(search_of(recipe("java.mod"), modulus), 1, 0, 0, np.array([1], np.uint32))}
-    assert "java.nextInt" not in names
-    assert recipe_of("java") not in siblings(recipe("java.mod"))
+def test_a_sibling_that_takes_no_such_modulus_or_seed_is_left_out() -> None:
+    draws = np.array([1, 2], np.uint32)
+    assert hold(search_of(recipe("java.mod"), 2**31 + 11), recipe("java.nextInt"), 1, draws) is None
+    assert hold(search_of(recipe("java.mod"), 1000), recipe("java.nextInt"), 2**48, draws) is None

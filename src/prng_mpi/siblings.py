@@ -3,6 +3,7 @@ right under the wrong one of them can match some draws, and all of them under th
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -10,16 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import statistics
-from prng_mpi.devices.predict import Predictor
+from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.recipes import Recipe, recipes
 from prng_mpi.search import Search
+
+# Draws that a sibling is held against; more say nothing new.
+MOST_DRAWS = 200
 
 
 @dataclass(frozen=True)
 class Sibling:
-    """What a seed gives under another recipe: matches of so many draws, log10_p that chance gives as many."""
+    """The best that a seed does under a recipe: its skip, offset, matches of so many draws; log10_p that chance does as
+    well at one skip and offset."""
 
     recipe: str
+    skip: int
+    offset: int
     matches: int
     draws: int
     log10_p: float
@@ -38,28 +45,31 @@ def siblings(of: Recipe) -> list[Recipe]:
     return list(found.values())
 
 
-def hold(search: Search, seed: int, skip: int, offset: int, draws: npt.NDArray[np.uint32]) -> list[Sibling]:
-    """The seed of a search under every sibling of its recipe, best first. draws: '<u4' (n,), from the window's first on.
+def hold(search: Search, which: Recipe, seed: int, draws: npt.NDArray[np.uint32]) -> Sibling | None:
+    """A seed of a search under another recipe, at the best of the search's skips and offsets. draws: '<u4' (n,), from the
+    window's first on. None where that recipe does not take the modulus or the seed."""
+    draws = draws[:MOST_DRAWS]
+    if not 2 <= search.modulus <= which.map.max_modulus or seed >= which.seed_limit(which.params(search.given)):
+        return None
+    # A call that rejects is elsewhere in the stream than one that does not, so its best offset may be another.
+    other = dataclasses.replace(search, recipe=which, draws=draws, need=1)
+    hits = CpuDevice(which, "reference").sieve(other, seed, seed + 1)
+    assert hits is not None
+    if not len(hits):
+        return Sibling(which.name, search.skips[0], search.offsets[0], 0, len(draws), 0.0)
+    skip, offset, matches = (int(hits[0][name]) for name in ("skip", "offset", "matches"))
+    tails = statistics.log10_tails(other.chances())
+    return Sibling(which.name, skip, offset, matches, len(draws), float(tails[matches]))
 
-    Siblings that do not take the modulus or the seed are left out."""
-    held = []
-    for other in siblings(search.recipe):
-        params = other.params(search.given)
-        if not 2 <= search.modulus <= other.map.max_modulus or seed >= other.seed_limit(params):
-            continue
-        outputs = Predictor(other, search.modulus, search.given).outputs(seed, offset + skip, len(draws), skip + 1)
-        assert outputs is not None
-        matches = int((outputs == draws).sum())
-        tails = statistics.log10_tails(other.chances(draws, search.modulus, params))
-        held.append(Sibling(other.name, matches, len(draws), float(tails[matches])))
-    return sorted(held, key=lambda s: s.log10_p)
 
-
-def hint(search: Search, seed: int, skip: int, offset: int, draws: npt.NDArray[np.uint32], matches: int) -> str:
-    """What a sibling says where it explains more of the draws than the `matches` of the search's own recipe, and chance
-    does not; else nothing."""
-    held = hold(search, seed, skip, offset, draws)
-    if held and held[0].matches > matches and held[0].log10_p + math.log10(len(held)) <= statistics.STRONG_LOG10:
-        best = held[0]
-        return f"right state, wrong mapping: try recipe {best.recipe} ({best.matches} of {best.draws})"
-    return ""
+def hint(search: Search, seed: int, draws: npt.NDArray[np.uint32]) -> str:
+    """Which sibling explains more of the draws than the search's own recipe, and more than chance; empty where none does."""
+    own = hold(search, search.recipe, seed, draws)
+    others = [held for r in siblings(search.recipe) if (held := hold(search, r, seed, draws))]
+    if own is None or not others:
+        return ""
+    best = min(others, key=lambda held: held.log10_p)
+    looks = math.log10(len(others) * search.per_seed)
+    if best.matches <= own.matches or best.log10_p + looks > statistics.STRONG_LOG10:
+        return ""
+    return f"right state, wrong mapping: try recipe {best.recipe} ({best.matches} of {best.draws})"
