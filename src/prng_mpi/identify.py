@@ -48,6 +48,8 @@ MOST_RIGHT = 0.9
 SOLVE_SECONDS, SOLVE_BITS = 2.5, 19937
 SOLVE_SPARE = 100
 STEPS_BACK = 2**16
+# What an offset weighs beside the bits of a seed.
+OFFSET_BITS = 8
 # Seconds without a word from any rank; core-seconds that nobody waits for.
 SILENCE = 900.0
 HOPELESS = 3e10
@@ -365,8 +367,7 @@ def _sieve(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
     covered = _union(searched)
     seeds = sum(stop - start for start, stop in covered)
     hits = np.unique(np.concatenate([*parts, np.zeros(0, HIT)]))
-    # Of equal hits the simplest is the best: a seed that is a state of another's stream comes at another offset too.
-    hits = hits[np.lexsort((hits["seed"], hits["skip"], hits["offset"], -hits["matches"].astype(np.int64)))]
+    hits = hits[np.lexsort((hits["seed"], _length(hits), -hits["matches"].astype(np.int64)))]
     plan = statistics.plan_evidence(
         search.chances(),
         search.draws,
@@ -380,6 +381,13 @@ def _sieve(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
     what = f"all {_power(limit)} seeds" if seeds == limit else f"seeds {', '.join(f'{a}:{b}' for a, b in covered)}"
     verdict: str = found.verdict if found.best else "nothing"
     return Outcome(f"{what} ({task.method})", seeds, found.best, verdict, hypotheses=plan.n_hypotheses)
+
+
+def _length(hits: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
+    """Bits that a hypothesis takes to say, (n,). Where a seed is a state, those it leads to are seeds of the same stream at a
+    lesser offset; people and clocks give short ones, and more often begin at offset 0."""
+    bits = np.ceil(np.log2(hits["seed"].astype(np.float64) + 1))
+    return np.asarray(bits + OFFSET_BITS * (hits["offset"] > 0) + hits["offset"])
 
 
 def _union(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
