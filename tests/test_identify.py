@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -214,6 +215,15 @@ def test_ranks_share_the_recipes(tmp_path: Path) -> None:
     answer = told(write_draws(tmp_path, real("php71.mt_rand", 1000, 42)), *BRIEF, np=2)
     assert answer["results"][0]["recipe"] == "php71.mt_rand"
     assert len(answer["results"]) > 20
+
+
+def test_it_stops_as_asked(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "prng_mpi.identify", write_draws(tmp_path, uniform(9, 60, 1000))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as run:
+        assert run.stdout is not None and run.stdout.readline().startswith("data")
+        run.send_signal(signal.SIGINT)
+        _, stderr = run.communicate(timeout=60)
+    assert run.returncode == 5 and "stopped as asked" in stderr
 
 
 def test_the_first_word_is_the_history() -> None:

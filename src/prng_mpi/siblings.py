@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ from prng_mpi.search import Search
 
 # Draws that a sibling is held against; more say nothing new.
 MOST_DRAWS = 200
+
+# Fields of a recipe that decide its words, and those that only name or test it.
+_WORDS = ("family", "seeding", "fixed")
+_LABELS = ("name", "title", "verified", "known", "_seed_bits")
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,21 @@ class Sibling:
 
 
 def siblings(of: Recipe) -> list[Recipe]:
-    """Recipes of the same family, seeding and parameters that map words to values, or order them, in another way."""
+    """Recipes of the same family, seeding and parameters that map words to values, or order them, in another way; one of
+    those that are the same but for the name."""
 
-    def made(r: Recipe) -> tuple[str, bool]:
-        return r.mapping, r.low_first
+    def parts(r: Recipe) -> tuple[list[Any], list[Any]]:
+        """What makes a recipe's words, and what it makes of them."""
+        rest = [getattr(r, f.name) for f in dataclasses.fields(r) if f.name not in (*_WORDS, *_LABELS)]
+        return [getattr(r, name) for name in _WORDS], rest
 
-    found: dict[tuple[str, bool], Recipe] = {}
+    words, made = parts(of)
+    found: list[Recipe] = []
     for r in recipes().values():
-        if (r.family, r.seeding, r.fixed) == (of.family, of.seeding, of.fixed) and made(r) != made(of):
-            found.setdefault(made(r), r)
-    return list(found.values())
+        same, other = parts(r)
+        if same == words and other != made and all(other != parts(f)[1] for f in found):
+            found.append(r)
+    return found
 
 
 def hold(search: Search, which: Recipe, seed: int, draws: npt.NDArray[np.uint32]) -> Sibling | None:
