@@ -6,7 +6,8 @@
    may depend on plain integers only, never on a lane.
 
    The program that builds a source sets, before this file: LANE_BITS (32 or 64, the widest arithmetic of the
-   family), WORD_BITS, SEED_BITS, WORDS; SCALAR for the plain reference build, EMULATE for the GPU text on a host. */
+   family), WORD_BITS, SEED_BITS, WORDS; LOOKS or HYBRID for a sieve that is no plain one; CLOCK_TIMES_PID for
+   such seeds; SCALAR for the plain reference build, EMULATE for the GPU text on a host. */
 
 #if defined(__CUDACC_RTC__) || defined(__HIPCC_RTC__) || defined(__CUDACC__) || defined(__HIP__)
 #define GPU 1
@@ -16,15 +17,21 @@
 #define GRID 1
 #endif
 
+#if defined(LOOKS) || defined(HYBRID)
+#define BOTH_WAYS 1
+#endif
+
 #ifdef GPU
 #define FN static __device__ __forceinline__
 #define KERNEL extern "C" __global__ void
 typedef unsigned int u32;
 typedef unsigned long long u64;
+typedef long long i64;
 #else
 #define FN static inline __attribute__((always_inline))
 typedef unsigned int u32;
 typedef unsigned long long u64;
+typedef long long i64;
 #endif
 
 #if defined(GRID) || defined(SCALAR)
@@ -205,6 +212,38 @@ FN w64 mul_high64(w64 x, u64 y) {
 #endif
 }
 
+/* The lanes, as bits, whose x modulo `size` (a power of two, at least 32) is in a set of bits. */
+FN u32 members(const u32 *set, w32 x, u32 size) {
+#if LANES > 1 && defined(__AVX512F__)
+#if LANES == 16
+    __m512i wide = (__m512i)x;
+#else
+    __m512i wide = _mm512_zextsi256_si512((__m256i)x);
+#endif
+    __m512i at = _mm512_and_si512(_mm512_srli_epi32(wide, 5), _mm512_set1_epi32((int)(size / 32 - 1)));
+    __m512i words = size <= 1024 ? _mm512_permutex2var_epi32(_mm512_loadu_si512(set), at, _mm512_loadu_si512(set + 16))
+                                 : _mm512_i32gather_epi32(at, set, 4);
+    __m512i bit = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(wide, _mm512_set1_epi32(31)));
+    return _mm512_test_epi32_mask(words, bit) & ((1u << LANES) - 1);
+#else
+    u32 bits = 0;
+    for (u32 lane = 0; lane < LANES; lane++) {
+        u32 value = LANE(x, lane) & (size - 1);
+        bits |= (set[value >> 5] >> (value & 31) & 1) << lane;
+    }
+    return bits;
+#endif
+}
+
+/* Place of the lowest bit of x, which is not 0. */
+FN u32 lowest_bit(u32 x) {
+#ifdef GPU
+    return (u32)__ffs((int)x) - 1;
+#else
+    return (u32)__builtin_ctz(x);
+#endif
+}
+
 #if WORD_BITS == 64
 typedef w64 word;
 #else
@@ -213,10 +252,12 @@ typedef w32 word;
 
 #if SEED_BITS > 32
 typedef w64 wseed;
+FN wseed all_seeds(u64 x) { return all64(x); }
 FN wseed seeds_from(u64 start) { return all64(start) + ramp64(); }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #else
 typedef w32 wseed;
+FN wseed all_seeds(u64 x) { return all32((u32)x); }
 FN wseed seeds_from(u64 start) { return all32((u32)start) + ramp32(); }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #endif

@@ -353,7 +353,7 @@ def test_a_linear_generator_goes_back_by_going_on_for_a_whole_period(name: str) 
         assert int.from_bytes(w.state[: bits // 8].tobytes(), "little") == number
 
 
-def _philox_block(counter: int, key: int) -> list[int]:
+def philox_block(counter: int, key: int) -> list[int]:
     """Philox4x32-10 as Salmon et al. give it, on a counter of 128 bits."""
     x, k0, k1 = [counter >> 32 * i & 0xFFFFFFFF for i in range(4)], key & 0xFFFFFFFF, key >> 32
     for _ in range(10):
@@ -365,11 +365,11 @@ def _philox_block(counter: int, key: int) -> list[int]:
 
 def test_philox_counts_down_through_all_four_words() -> None:
     # Random123's known answer of ten rounds over all ones.
-    assert _philox_block(2**128 - 1, 2**64 - 1) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+    assert philox_block(2**128 - 1, 2**64 - 1) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
     for key in (0, 42, 2**32 + 1, 2**64 - 1):
-        expected = [word for n in range(1, 40) for word in _philox_block(-n % 2**128, key)[::-1]]
+        expected = [word for n in range(1, 40) for word in philox_block(-n % 2**128, key)[::-1]]
         assert before("philox4x32.mod", key, len(expected)) == expected
-        first = [_philox_block(-n % 2**32, key)[0] for n in range(1, 40)]
+        first = [philox_block(-n % 2**32, key)[0] for n in range(1, 40)]
         assert before("orig.philox4x32", key, len(first)) == first
 
 
