@@ -153,6 +153,24 @@ def test_a_long_history_gives_the_state_of_mt19937_and_its_seed(tmp_path: Path) 
     assert (first["best"]["seed"], first["best"]["offset"]) == (4_000_000_123, 0)
 
 
+def test_draws_that_are_known_in_part_are_enough(tmp_path: Path) -> None:
+    """Every third draw is only known to the hundred, and two calls not at all."""
+    draws = real("php71.mt_rand", 1000, 42)
+    words = [str(d) if i % 3 else f"[{d // 100 * 100},{d // 100 * 100 + 99}]" for i, d in enumerate(draws)]
+    path = tmp_path / "draws.txt"
+    path.write_text(" ".join([*words[:10], "?x2", *words[12:50]]))
+    answer = told(path, "--recipe", "php71.mt_rand", *BRIEF)
+    best = answer["results"][0]["best"]
+    assert (answer["results"][0]["verdict"], best["seed"]) == ("found", 42)
+    assert best["matches"] + best["heldout_matches"] == 48
+    # Draw 50 follows, two of the calls before it being unknown.
+    assert answer["next"][1].endswith("--from 50")
+    # Nobody can say where the draws after such a gap stand.
+    path.write_text(" ".join([*words[:40], "?x1..9", *words[45:]]))
+    best = told(path, "--recipe", "php71.mt_rand", *BRIEF)["results"][0]["best"]
+    assert best["seed"] == 42 and best["matches"] + best["heldout_matches"] == 40
+
+
 def test_a_seed_from_the_clock_is_found_by_the_dates(tmp_path: Path) -> None:
     begun = datetime(2024, 3, 5, 12, 30, 7, tzinfo=UTC)
     random.seed(int(begun.timestamp()))
@@ -171,7 +189,7 @@ def test_a_seed_from_the_clock_is_found_by_the_dates(tmp_path: Path) -> None:
 def test_what_can_not_be_is_excluded_with_the_reason(tmp_path: Path) -> None:
     excluded = told(write_draws(tmp_path, uniform(4, 60, 1000)), *BRIEF, code=1)["excluded"]
     assert "odd and even with period 2" in excluded["lcg.mod"]
-    draws = write_draws(tmp_path, [*uniform(5, 29, 2**32), 2**32 - 1])
+    draws = write_draws(tmp_path, [*uniform(5, 29, 2**31), 2**32 - 1])
     excluded = told(draws, "--modulus", 2**32, *BRIEF, code=1)["excluded"]
     assert "it never gives 4294967295, which is draw 29" in excluded["minstd.mod orig.minstd"]
     assert "the call takes a range of 2 to 2147483647" in excluded["java.nextInt"]
@@ -238,7 +256,7 @@ def test_the_first_word_is_the_history() -> None:
     [
         ((), ("identify FILE",)),
         (("nowhere.json",), ("nowhere.json", "No such file")),
-        (("draws.json", "--modulus", 500), ("is not in [0, 500)", "--modulus")),
+        (("draws.json", "--modulus", 500), ("is not in [0, 500)",)),
         (("draws.json", "--recipe", "java.nextint"), ("did you mean 'java.nextInt'?",)),
         (("draws.json", "--skip-min", 4), ("--skip-min 4 --skip-max 3",)),
         (("draws.json", "--threshold", 0), ("threshold 0",)),

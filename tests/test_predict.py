@@ -149,6 +149,27 @@ def test_a_run_is_continued_after_its_history(tmp_path: Path) -> None:
     assert_refused(predict("--run", folder, "--seed", 3), "--run", "--seed")
 
 
+def test_a_run_of_another_direction_or_of_partial_draws_is_continued(tmp_path: Path) -> None:
+    stream = draws_of("--recipe", "php71.mt_rand", "--modulus", 500, "--seed", 4321, "--count", 90)
+    search = ["--recipe", "php71.mt_rand", "--modulus", 500, "--seed-end", 5000, "--offset-max", 60]
+    draws = write_draws(tmp_path, stream[:60])
+    reverse = ["--direction", "reverse", "--window-start", 60, "--window", 20, "--output-dir", tmp_path / "reverse"]
+    assert run_sieve(["--draws", draws, *search, *reverse]).summary["best"]["offset"] == 60
+    assert draws_of("--run", tmp_path / "reverse", "--count", 30) == stream[60:]
+    assert draws_of("--run", tmp_path / "reverse", "--from=-60", "--count", 60) == stream[:60]
+    # A range, and two calls that nobody saw.
+    draws.write_text(" ".join([*map(str, stream[:30]), "[0,499]", "?x2", *map(str, stream[33:60])]))
+    run_sieve(["--draws", draws, *search, "--window", 40, "--output-dir", tmp_path / "partial"])
+    assert draws_of("--run", tmp_path / "partial", "--count", 30) == stream[60:]
+    draws.write_text(" ".join([*map(str, stream[:40]), "?x1..2", *map(str, stream[41:60])]))
+    run_sieve(["--draws", draws, *search, "--window", 40, "--output-dir", tmp_path / "gap"])
+    assert_refused(predict("--run", tmp_path / "gap"), "unknown calls", "--from")
+    hybrid = ["--hybrid", "strict_continuous", "--skip-max", 1, "--output-dir", tmp_path / "hybrid"]
+    write_draws(tmp_path, stream[:60])
+    run_sieve(["--draws", draws, *search, *hybrid])
+    assert_refused(predict("--run", tmp_path / "hybrid"), "varies", "--seed 4321")
+
+
 def test_a_run_without_survivors(tmp_path: Path) -> None:
     draws, folder = write_draws(tmp_path, range(60)), tmp_path / "run"
     run_sieve(["--draws", draws, "--recipe", "java.nextInt", "--seed-end", 99, "--output-dir", folder])

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import config, devices, findings, kernels, statistics, step
+from prng_mpi import config, devices, findings, kernels, statistics, step, windows
 from prng_mpi.comm import Comm, Tag
 from prng_mpi.config import option
 from prng_mpi.devices import invert, lift
@@ -28,13 +28,13 @@ from prng_mpi.devices.lift import lane_seconds
 from prng_mpi.devices.predict import Predictor
 from prng_mpi.display import columns, duration, say
 from prng_mpi.errors import ExitCode, PrngError, UsageError
-from prng_mpi.findings import HELDOUT_MOST
-from prng_mpi.history import History, read_history
+from prng_mpi.history import History, cut_window, read_history
 from prng_mpi.recipes import Recipe, recipe, recipes
 from prng_mpi.records import HIT
-from prng_mpi.search import Search
+from prng_mpi.search import MAX_POSITIONS, Search
 from prng_mpi.siblings import hint, siblings
 from prng_mpi.statistics import format_count, format_log10
+from prng_mpi.windows import Asked, Later
 
 # Seeds that a short search may go through; more than any does in its time.
 MOST_SEEDS = 2**48
@@ -52,6 +52,8 @@ STEPS_BACK = 2**16
 MISS_SAID = 1e-4
 # What an offset weighs beside the bits of a seed.
 OFFSET_BITS = 8
+# Draws that a sibling is held against; more say nothing new.
+WHOLE_MOST = 200
 # Seconds without a word from any rank; core-seconds that nobody waits for.
 SILENCE = 900.0
 HOPELESS = 3e10
@@ -86,12 +88,13 @@ class IdentifyOptions:
 
 @dataclass(frozen=True)
 class Task:
-    """A short search. search: its window are the first draws; heldout: those after them; method: lanes, lift, invert or
-    solve; ranges: seeds [start, stop) that lanes go through in turn while there is time; names: of recipes that are the
+    """A short search. search: its window are the first draws; later: those after them; whole: both as one window, as far
+    as a sibling is held against them; method: lanes, lift, invert or solve; ranges: seeds [start, stop) that lanes go through in turn while there is time; names: of recipes that are the
     same but for the name, the first stands for all."""
 
     search: Search
-    heldout: npt.NDArray[np.uint32]
+    later: Later
+    whole: Search
     threshold: float
     method: str
     ranges: tuple[tuple[int, int], ...]
@@ -154,14 +157,12 @@ def prepare(loaded: config.Loaded[IdentifyOptions]) -> Job:
         if low > high:
             raise UsageError(f"--{name}-min {low} --{name}-max {high}: needs min <= max")
     groups = _groups(o)
-    history = read_history(o.draws, o.sessions)
-    if (high := int(history.draws.max())) >= o.modulus:
-        raise UsageError(
-            f"{history.source}: draw {high} is not in [0, {o.modulus}); give --modulus {high + 1} or more, what the call's range is"
-        )
+    history = read_history(o.draws, o.sessions, partial=True)
+    # Draws that are not below the modulus are refused here, for all recipes.
+    cut_window(history, 0, 1, o.modulus)
     clock, tasks, excluded = _clock(history), [], {}
     for names in groups:
-        task = _task(o, names, history.draws, clock, len(groups))
+        task = _task(o, names, history, clock, len(groups))
         if isinstance(task, Task):
             tasks.append(task)
         else:
@@ -202,73 +203,93 @@ def _clock(history: History) -> tuple[int, int] | None:
 
 
 def _task(
-    o: IdentifyOptions, names: tuple[str, ...], draws: npt.NDArray[np.uint32], clock: tuple[int, int] | None, looks: int
+    o: IdentifyOptions, names: tuple[str, ...], history: History, clock: tuple[int, int] | None, looks: int
 ) -> Task | str:
     """How to search a recipe in the time there is, or why it needs no search, as the end of a sentence."""
     chosen = recipe(names[0])
-    if impossible := _impossible(chosen, o.modulus, draws):
-        return impossible
+    if why_not := _impossible(o, chosen, history):
+        return why_not
+    n, chances = usable(history), _chances(o, chosen, history)
     skips, offsets, limit = (o.skip_min, o.skip_max), (o.offset_min, o.offset_max), chosen.seed_limit(chosen.params({}))
-    p = float(chosen.chances(draws[:HELDOUT_MOST], o.modulus, chosen.params({})).max())
+    # Of draws that say more or less, what one of them says on average.
+    p = float(np.exp(np.log(chances).mean()))
     hypotheses = min(limit, MOST_SEEDS) * (skips[1] - skips[0] + 1) * (offsets[1] - offsets[0] + 1) * looks
     strong = statistics.draws_needed(1.0, p, hypotheses)
-    if strong is None or strong > len(draws):
+    if strong is None or strong > n:
         least = f"{strong} draws" if strong else "more draws than anyone has"
-        return f"{len(draws)} draws can't tell it from chance: E < 1e-3 takes {least}"
-    if solved := _solvable(o, names, chosen, draws):
-        return solved
+        return f"{n} draws can't tell it from chance: E < 1e-3 takes {least}"
+    # Draws that a sibling is held against: all but those that no rank has room for.
+    most = min(n, WHOLE_MOST, max(1, (MAX_POSITIONS - offsets[1]) // (skips[1] + 1) - 1))
+    whole, _ = _search(o, chosen, history, 1.0, most, skips, offsets)
+    if k := _solvable(o, chosen, history):
+        search, later = _search(o, chosen, history, 1.0, k, skips, (0, 0))
+        return Task(search, later, whole, 1.0, "solve", (), names)
 
-    def windowed(threshold: float) -> Search | None:
+    def windowed(threshold: float) -> tuple[Search, Later] | None:
         """The least window that decides and leaves draws to confirm; None where there are too few for it."""
         k = statistics.draws_needed(threshold, p, hypotheses, log10_below=statistics.FOUND_LOG10)
         confirm = statistics.draws_needed(1.0, p, 1, log10_below=statistics.CONFIRM_LOG10) or 0
-        if k is None or k + confirm > len(draws):
+        if k is None or k + confirm > n:
             if threshold < 1:
                 return None
-            k = min(k or len(draws), len(draws))
-        need = statistics.need_for(threshold, k)
-        return Search(chosen, o.modulus, draws[:k], 0, need, skips, offsets)
+            k = min(k or n, n)
+        return _search(o, chosen, history, threshold, k, skips, offsets)
 
     first: Task | None = None
     # From what is asked for to all draws, a tenth at a time: the first threshold at which the whole seed space takes no longer
     # than there is, else the seeds there is time for.
     thresholds = [o.threshold, *(t / 10 for t in range(1, 11) if t / 10 > o.threshold)]
     for threshold in thresholds:
-        search = windowed(threshold)
-        if search is None:
+        cut = windowed(threshold)
+        if cut is None:
             continue
-        methods = {"lift": lift.forecast(search).seconds, "invert": invert.forecast(search, limit).seconds}
-        methods["lanes"] = lane_seconds(search, limit)
+        methods = {"lift": lift.forecast(cut[0]).seconds, "invert": invert.forecast(cut[0], limit).seconds}
+        methods["lanes"] = lane_seconds(cut[0], limit)
         method = min(methods, key=lambda m: methods[m])
         ranges = ((0, limit),)
         if methods[method] <= o.seconds_per_recipe:
-            return Task(search, draws[len(search.draws) :], threshold, method, ranges, names)
+            return Task(*cut, whole, threshold, method, ranges, names)
         if first is None:
             near = ((clock[0], min(clock[1], limit)),) if clock and clock[0] < limit else ()
-            first = Task(search, draws[len(search.draws) :], threshold, "lanes", near + ranges, names)
+            first = Task(*cut, whole, threshold, "lanes", near + ranges, names)
     assert first is not None
     return first
 
 
-def _impossible(chosen: Recipe, modulus: int, draws: npt.NDArray[np.uint32]) -> str:
+def usable(history: History) -> int:
+    """Draws before the first gap that may be of several lengths: at a constant skip those after it stand nowhere."""
+    return len(history.draws) if history.partial is None else history.partial.fixed
+
+
+def _search(
+    o: IdentifyOptions, chosen: Recipe, history: History, threshold: float, k: int, skips: tuple[int, int],
+    offsets: tuple[int, int],
+) -> tuple[Search, Later]:  # fmt: skip
+    return windows.search(chosen, {}, history, Asked(o.modulus, threshold, 0, k, "forward", skips, offsets, None))
+
+
+def _chances(o: IdentifyOptions, chosen: Recipe, history: History) -> npt.NDArray[np.float64]:
+    """P(a random output can be each draw), shape (n,)."""
+    k = min(usable(history), MAX_POSITIONS)
+    return _search(o, chosen, history, 1.0, k, (0, 0), (0, 0))[0].chances()
+
+
+def _impossible(o: IdentifyOptions, chosen: Recipe, history: History) -> str:
     """Why no seed of a recipe gives these draws, as the end of a sentence; empty where one may."""
-    if not 2 <= modulus <= chosen.map.max_modulus:
-        return f"the call takes a range of 2 to {chosen.map.max_modulus}, not {modulus}"
-    values, places = np.unique(draws, return_index=True)
-    # Of many values the largest and smallest are where a generator's range ends.
-    ends = np.concatenate((values[:100], values[-100:]))
-    never = ends[chosen.chances(ends, modulus, chosen.params({})) == 0]
-    if len(never):
-        return f"it never gives {never[-1]}, which is draw {places[np.searchsorted(values, never[-1])]}"
-    return _unlike(chosen, modulus, draws)
+    if not 2 <= o.modulus <= chosen.map.max_modulus:
+        return f"the call takes a range of 2 to {chosen.map.max_modulus}, not {o.modulus}"
+    chances = _chances(o, chosen, history)
+    if not chances.all():
+        i = int(np.argmin(chances))
+        return f"it never gives {history.partial.text(i) if history.partial else history.draws[i]}, which is draw {i}"
+    return _unlike(chosen, o.modulus, history)
 
 
-def _unlike(chosen: Recipe, modulus: int, draws: npt.NDArray[np.uint32]) -> str:
+def _unlike(chosen: Recipe, modulus: int, history: History) -> str:
     """Where the draws lack a repetition that a recipe's outputs have: the lowest bit of an LCG's words repeats soon, and a
     draw shows it where the modulus is even."""
-    params = chosen.params({})
-    algebra = kernels.family(chosen.family).affine(params, chosen.seeding)
-    if algebra is None or chosen.mapping != "mod" or modulus % 2 or not algebra.a % 2:
+    algebra, draws = kernels.family(chosen.family).affine(chosen.params({}), chosen.seeding), history.draws
+    if algebra is None or history.partial or chosen.mapping != "mod" or modulus % 2 or not algebra.a % 2:
         return ""
     period = 2 << algebra.shift
     if len(draws) < 2 * period or len(draws) < 20:
@@ -279,21 +300,20 @@ def _unlike(chosen: Recipe, modulus: int, draws: npt.NDArray[np.uint32]) -> str:
     return f"its outputs are odd and even with period {period}; here {unlike} of {len(draws) - period} draws break it"
 
 
-def _solvable(o: IdentifyOptions, names: tuple[str, ...], chosen: Recipe, draws: npt.NDArray[np.uint32]) -> Task | None:
-    """The task of solving for a recipe's state, which needs no seed, where the draws suffice and there is time."""
-    seen, linear = view(chosen, o.modulus), kernels.family(chosen.family).linear
-    if not isinstance(seen, View) or linear is None:
-        return None
+def _solvable(o: IdentifyOptions, chosen: Recipe, history: History) -> int:
+    """Draws of the window from which to solve for a recipe's state, which needs no seed; 0 where the draws or the time do not
+    suffice."""
+    seen, linear, n = view(chosen, o.modulus), kernels.family(chosen.family).linear, len(history.draws)
+    if not isinstance(seen, View) or linear is None or history.partial:
+        return 0
     k = draws_needed(linear.bits, seen.bits)
-    if k > len(draws) or _solve_seconds(linear.bits) * (o.skip_max - o.skip_min + 1) > o.seconds_per_recipe:
-        return None
+    if k > n or _solve_seconds(linear.bits) * (o.skip_max - o.skip_min + 1) > o.seconds_per_recipe:
+        return 0
     # Where a call may take a second value, the equations are about other draws from there on.
     if -math.expm1(k * (o.skip_max + 1) * math.log1p(-seen.refuses)) > 1e-2:
-        return None
+        return 0
     # Half of what is over makes the solution certain, the other half confirms it.
-    k += min(SOLVE_SPARE, (len(draws) - k) // 2)
-    search = Search(chosen, o.modulus, draws[:k], 0, k, (o.skip_min, o.skip_max), (0, 0))
-    return Task(search, draws[k:], 1.0, "solve", (), names)
+    return k + min(SOLVE_SPARE, (n - k) // 2)
 
 
 def _solve_seconds(bits: int) -> float:
@@ -341,8 +361,7 @@ def _attempt(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
         outcome = _solve(task, looks) if task.method == "solve" else _sieve(o, task, looks)
         best = outcome.best
         if outcome.strong and best and best["seed"] is not None and outcome.matched < outcome.compared:
-            draws = np.concatenate((task.search.draws, task.heldout[:HELDOUT_MOST]))
-            return dataclasses.replace(outcome, hint=hint(task.search, best["seed"], draws))
+            return dataclasses.replace(outcome, hint=hint(task.whole, best["seed"]))
         return outcome
     except PrngError as error:
         return Outcome(error=str(error))
@@ -351,7 +370,7 @@ def _attempt(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
 def _sieve(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
     """Seeds held against the window: all of them, or those there is time for."""
     search, limit = task.search, task.limit
-    device = devices.open_device("cpu", search.recipe, 0, task.method)
+    device = devices.open_device("cpu", search.recipe, 0, task.method, search.form)
     parts, searched, began = [], [], time.monotonic()
     for number, (start, stop) in enumerate(task.ranges):
         # Each range may take its share of the time; what one leaves is for the next.
@@ -370,16 +389,8 @@ def _sieve(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
     seeds = sum(stop - start for start, stop in covered)
     hits = np.unique(np.concatenate([*parts, np.zeros(0, HIT)]))
     hits = hits[np.lexsort((hits["seed"], _length(hits), -hits["matches"].astype(np.int64)))]
-    plan = statistics.plan_evidence(
-        search.chances(),
-        search.draws,
-        task.threshold,
-        seeds=seeds,
-        skips=search.skips,
-        offsets=search.offsets,
-        looks=looks,
-    )
-    found = findings.judge(search, plan, hits, task.heldout, 1.0)
+    plan = search.plan(task.threshold, seeds, looks)
+    found = findings.judge(search, plan, hits, task.later, 1.0)
     what = f"all {_power(limit)} seeds" if seeds == limit else f"seeds {', '.join(f'{a}:{b}' for a, b in covered)}"
     miss = lift.forecast(search).miss if task.method == "lift" else 0.0
     method = f"{task.method}, misses a seed with chance {miss:.1e}" if miss > MISS_SAID else task.method
@@ -416,6 +427,7 @@ def _solve(task: Task, looks: int) -> Outcome:
     if not device.check():
         raise UsageError(f"recipe {chosen.name} has no known answers, so {device.name} can't prove itself")
     assert isinstance(seen, View)
+    heldout = task.later.seen.draws
     k, tries = len(search.draws), range(search.skips[0], search.skips[1] + 1)
     nothing = Outcome("all states (solve)", task.limit, hypotheses=len(tries) * looks)
     for skip in tries:
@@ -425,10 +437,9 @@ def _solve(task: Task, looks: int) -> Outcome:
         )
         if attempt.words is None or attempt.used is None or attempt.matches < k:
             continue
-        stream = plain.values(search.modulus, attempt.words, skip, stride, k + len(task.heldout[:HELDOUT_MOST]))
+        stream = plain.values(search.modulus, attempt.words, skip, stride, k + len(heldout))
         if (stream[:k] != search.draws).any():
             raise PrngError(f"the plain build does not give what {device.name} found for {chosen.name} at skip {skip}")
-        heldout = task.heldout[: len(stream) - k]
         matched = int((stream[k:] == heldout).sum())
         log10_p1 = float(statistics.log10_tails(search.chances()[~attempt.used])[-1])
         log10_heldout = statistics.confirmation(search.chances(heldout), matched) if len(heldout) else 0.0
@@ -531,7 +542,9 @@ def _rest(task: Task, outcome: Outcome) -> float:
     """Seconds that the seeds which are left take on one core, where all draws must match; 0 if there are none."""
     if outcome.done == task.limit or outcome.error:
         return 0.0
-    search, rest = dataclasses.replace(task.search, need=len(task.search.draws)), task.limit - outcome.done
+    search, rest = task.search, task.limit - outcome.done
+    if search.plain:
+        search = dataclasses.replace(search, need=search.k)
     return min(lane_seconds(search, rest), lift.forecast(search).seconds, invert.forecast(search, rest).seconds)
 
 
@@ -569,8 +582,10 @@ def _proposals(o: IdentifyOptions, job: Job, outcomes: list[Outcome], leader: in
         where += ["--offset-min", best["offset"], "--offset-max", best["offset"]]
         seeds = ["--seed-start", best["seed"], "--seed-end", best["seed"] + 1, "--threshold", o.threshold]
         place = ["--seed", best["seed"], "--skip", best["skip"], "--offset", best["offset"]]
-        after = ["--from", best["draws"] + len(task.heldout)]
-        return [command("sieve", *data, *which, *seeds, *where), command("predict", *which, *data[2:4], *place, *after)]
+        found = [command("sieve", *data, *which, *seeds, *where)]
+        if task.later.next_call is None:
+            return found
+        return [*found, command("predict", *which, *data[2:4], *place, "--from", task.later.next_call - 1)]
     ranges = [
         "--skip-min",
         o.skip_min,
@@ -585,7 +600,7 @@ def _proposals(o: IdentifyOptions, job: Job, outcomes: list[Outcome], leader: in
     for task, outcome in zip(job.tasks, outcomes, strict=True):
         seconds, search = _rest(task, outcome), task.search
         if 0 < seconds < HOPELESS:
-            whole = ["--recipe", task.names[0], "--window", len(search.draws), "--seed-end", task.limit]
+            whole = ["--recipe", task.names[0], "--window", search.k, "--seed-end", task.limit]
             ways.append((seconds, f"{command('sieve', *data, *whole, *ranges)}  # {duration(seconds)} on one core"))
     texts = [text for _, text in sorted(ways)[:PROPOSALS]]
     if len(ways) > PROPOSALS:

@@ -24,6 +24,7 @@ from prng_mpi.errors import ExitCode, IntegrityError, UsageError
 from prng_mpi.history import read_history
 from prng_mpi.recipes import recipe
 from prng_mpi.store import read_results
+from prng_mpi.windows import calls_to_the_end
 
 PER_LINE = 20
 
@@ -96,8 +97,7 @@ def _of_run(folder: Path, start: int | None) -> Stream:
     survivors, attributes = read_results(folder / "results.h5")
     try:
         identity, stored = json.loads(attributes["identity"]), tomllib.loads(attributes["config"])
-        chosen, params = recipe(identity["recipe"]), identity["params"]
-        modulus, first, draws = identity["modulus"], identity["window_start"], identity["draws"]
+        chosen, params, modulus = recipe(identity["recipe"]), identity["params"], identity["modulus"]
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(
             f"{folder}/results.h5 does not say what was searched ({error}); run the sieve again"
@@ -106,26 +106,36 @@ def _of_run(folder: Path, start: int | None) -> Stream:
         raise UsageError(f"{folder}: no seed survived, so there is nothing to predict from")
     # The first of those with most matches, as the sieve's summary has it.
     best = survivors[np.argmax(survivors["matches"])]
+    if "misses" in identity:
+        raise UsageError(
+            f"the skip of {folder} varies, so no later draw has a place of its own; its outputs are those of --recipe "
+            f"{chosen.name} --modulus {modulus} --seed {best['seed']}"
+        )
     given = {key: value for key, value in params.items() if key not in chosen.fixed}
     return Stream(
         chosen.name, modulus, given, int(best["seed"]), int(best["skip"]), int(best["offset"]),
-        _after(folder, stored, first, draws) if start is None else start,
+        _after(folder, stored, identity) if start is None else start,
     )  # fmt: skip
 
 
-def _after(folder: Path, stored: dict[str, Any], first: int, draws: list[int]) -> int:
-    """The index of the draw that follows a run's history, counted from the window. Raises UsageError if it can't be known."""
+def _after(folder: Path, stored: dict[str, Any], identity: dict[str, Any]) -> int:
+    """The index of the draw that follows a run's history, counted from the window's start. Raises UsageError if it can't be
+    known."""
     hint = "say with --from where to begin, counted from the window's first draw"
-    source = stored.get("draws", "-")
+    source, first, draws = stored.get("draws", "-"), identity["window_start"], identity["draws"]
     if source == "-":
         raise UsageError(f"{folder} read its draws from standard input, so the history's end is not known; {hint}")
     try:
-        history = read_history(source, tuple(stored.get("sessions", ())))
+        history = read_history(source, tuple(stored.get("sessions", ())), partial=True)
     except UsageError as error:
         raise UsageError(f"{error} The history's end is not known without it; {hint}") from error
-    if history.draws[first : first + len(draws)].tolist() != draws:
+    # A search that is not plain has its draws elsewhere, and none here.
+    if history.draws[first : first + len(draws)].tolist() != draws or first > len(history.draws):
         raise UsageError(f"{source} no longer holds the window of {folder}; {hint}")
-    return len(history.draws) - first
+    call = calls_to_the_end(history, first)
+    if call is None:
+        raise UsageError(f"{source} has unknown calls, nobody knows how many, before its end; {hint}")
+    return call - 1
 
 
 def run(comm: Comm, o: PredictOptions, stream: Stream) -> ExitCode:

@@ -5,19 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from prng_mpi import statistics
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.recipes import Recipe, recipes
 from prng_mpi.search import Search
-
-# Draws that a sibling is held against; more say nothing new.
-MOST_DRAWS = 200
 
 # Fields of a recipe that decide its words, and those that only name or test it.
 _WORDS = ("family", "seeding", "fixed")
@@ -55,27 +49,28 @@ def siblings(of: Recipe) -> list[Recipe]:
     return found
 
 
-def hold(search: Search, which: Recipe, seed: int, draws: npt.NDArray[np.uint32]) -> Sibling | None:
-    """A seed of a search under another recipe, at the best of the search's skips and offsets. draws: '<u4' (n,), from the
-    window's first on. None where that recipe does not take the modulus or the seed."""
-    draws = draws[:MOST_DRAWS]
+def hold(search: Search, which: Recipe, seed: int) -> Sibling | None:
+    """A seed under another recipe, at the best of a search's skips and offsets. None where that recipe does not take the
+    modulus or the seed."""
     if not 2 <= search.modulus <= which.map.max_modulus or seed >= which.seed_limit(which.params(search.given)):
         return None
     # A call that rejects is elsewhere in the stream than one that does not, so its best offset may be another.
-    other = dataclasses.replace(search, recipe=which, draws=draws, need=1)
-    hits = CpuDevice(which, "reference").sieve(other, seed, seed + 1)
+    ahead, behind = (s and replace(s, need=1) for s in (search.ahead, search.behind))
+    other = replace(search, recipe=which, need=1, ahead=ahead, behind=behind, space=None)
+    hits = CpuDevice(which, "reference", other.form).sieve(other, seed, seed + 1)
     assert hits is not None
     if not len(hits):
-        return Sibling(which.name, search.skips[0], search.offsets[0], 0, len(draws), 0.0)
+        return Sibling(which.name, search.skips[0], search.offsets[0], 0, search.k, 0.0)
     skip, offset, matches = (int(hits[0][name]) for name in ("skip", "offset", "matches"))
     tails = statistics.log10_tails(other.chances())
-    return Sibling(which.name, skip, offset, matches, len(draws), float(tails[matches]))
+    return Sibling(which.name, skip, offset, matches, search.k, float(tails[matches]))
 
 
-def hint(search: Search, seed: int, draws: npt.NDArray[np.uint32]) -> str:
-    """Which sibling explains more of the draws than the search's own recipe, and more than chance; empty where none does."""
-    own = hold(search, search.recipe, seed, draws)
-    others = [held for r in siblings(search.recipe) if (held := hold(search, r, seed, draws))]
+def hint(search: Search, seed: int) -> str:
+    """Which sibling explains more of a search's draws than its own recipe, and more than chance; empty where none does, and
+    for a skip that varies."""
+    own = hold(search, search.recipe, seed) if search.misses is None else None
+    others = [held for r in siblings(search.recipe) if own and (held := hold(search, r, seed))]
     if own is None or not others:
         return ""
     best = min(others, key=lambda held: held.log10_p)
