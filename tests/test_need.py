@@ -45,6 +45,11 @@ def test_a_recipe_brings_its_seed_space() -> None:
     assert least("--recipe", "lcg.mod", "--param", "bits=16") == least("--seeds", "2**16")
 
 
+def test_a_seed_space_may_be_named() -> None:
+    assert least("--seeds", "bits:32") == least("--seeds", "2**32")
+    assert told("--seeds", "unix:2024-01-01..2024-01-02")["seeds"] == 2 * 86400
+
+
 def test_a_recipe_brings_its_chances() -> None:
     """Two of the 2^31 - 2 words of minstd give a 1 modulo 2^30 + 1; a word of 32 bits gives some values once more."""
     answer = prepare(config.load(NeedOptions, ["--recipe", "minstd.mod", "--modulus", "2**30 + 1"], {}))
@@ -97,7 +102,8 @@ def test_the_table_for_people() -> None:
         ((), ("--seeds N", "--recipe NAME")),
         (("--recipe", "java.nextint"), ("did you mean 'java.nextInt'?",)),
         (("--recipe", "java.nextInt", "--modulus", 2**31), ("--modulus 2147483648", "2 to 2147483647")),
-        (("--seeds", 0), ("--seeds",)),
+        (("--seeds", 0), ("--seeds 0",)),
+        (("--seeds", "unx:1..2"), ("unx",)),
         (("--seeds", 9, "--skip-min", 4, "--skip-max", 3), ("--skip-min 4 --skip-max 3",)),
         (("--seeds", 9, "--threshold", 1.5), ("threshold 1.5",)),
         (("--seeds", 9, "--modulus", 1), ("--modulus",)),

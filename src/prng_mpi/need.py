@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from prng_mpi import config, statistics, step
+from prng_mpi import config, spaces, statistics, step
 from prng_mpi.comm import Comm
-from prng_mpi.config import option
+from prng_mpi.config import option, parse_int
 from prng_mpi.display import columns
 from prng_mpi.errors import ExitCode, UsageError
 from prng_mpi.recipes import recipe
@@ -39,9 +39,10 @@ class NeedOptions:
         section="Hypotheses",
     )  # fmt: skip
     param: dict[str, int] = option({}, "a parameter of the recipe's family", section="Hypotheses")
-    seeds: int | None = option(
-        None, "seeds that are searched; not set: the recipe's seed space", metavar="N", minimum=1, section="Hypotheses"
-    )
+    seeds: str = option(
+        "", "how many seeds are searched, or which: a number, or a seed space as the sieve takes it; not set: the recipe's "
+        "seed space", metavar="N", section="Hypotheses",
+    )  # fmt: skip
     skip_min: int = option(0, "least skip: outputs discarded before every draw", minimum=0, section="Hypotheses")
     skip_max: int | None = option(None, "largest skip; not set: the least", minimum=0, section="Hypotheses")
     offset_min: int = option(0, "least offset: outputs discarded once, at the start", minimum=0, section="Hypotheses")
@@ -74,20 +75,19 @@ def prepare(loaded: config.Loaded[NeedOptions]) -> Answer:
     if o.show_config:
         print(config.show(loaded), end="")
         raise step.Done(ExitCode.FOUND)
-    if not o.recipe and (o.seeds is None or o.param):
+    if not o.recipe and (not o.seeds or o.param):
         raise UsageError("name the seeds: --seeds N, or --recipe NAME for all that a recipe takes (with its --param)")
     if not o.threshold or not o.window:
         raise UsageError("--threshold and --window need at least one number each")
     skips, offsets = _range("skip", o.skip_min, o.skip_max), _range("offset", o.offset_min, o.offset_max)
-    p, seeds, what = 1.0 / o.modulus, o.seeds, "every value equally likely"
+    p, seeds, what = 1.0 / o.modulus, _seeds(o.seeds), "every value equally likely"
     if o.recipe:
         chosen = recipe(o.recipe)
         chosen.check_modulus(o.modulus)
         params = chosen.params(o.param)
-        seeds = chosen.seed_limit(params) if seeds is None else seeds
+        seeds = seeds or chosen.seed_limit(params)
         values = np.unique(np.linspace(0, o.modulus - 1, min(o.modulus, VALUES)).astype(np.uint32))
         p, what = float(chosen.chances(values, o.modulus, params).max()), f"{chosen.name}: {chosen.title}"
-    assert seeds is not None
     n_hyp = seeds * (skips[1] - skips[0] + 1) * (offsets[1] - offsets[0] + 1)
     least, plans = {}, {}
     for threshold in o.threshold:
@@ -99,6 +99,17 @@ def prepare(loaded: config.Loaded[NeedOptions]) -> Answer:
         lengths = sorted({*o.window, *(k for k in (strong, found) if k)})
         plans[threshold] = [_plan(p, k, threshold, seeds, skips, offsets) for k in lengths]
     return Answer(what, p, seeds, skips, offsets, n_hyp, least, plans)
+
+
+def _seeds(text: str) -> int:
+    """How many seeds a number or a seed space means; 0 for an empty text. Raises UsageError."""
+    try:
+        seeds = parse_int(text) if text else 0
+    except ValueError:
+        return spaces.space(text).hypotheses
+    if text and not 1 <= seeds <= 2**64:
+        raise UsageError(f"--seeds {text}: give 1 to 2**64")
+    return seeds
 
 
 def _plan(
