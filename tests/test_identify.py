@@ -24,6 +24,11 @@ from support import TOP, environment, mpirun, uniform, write_draws
 
 # Enough for the seeds of the vectors, on a busy machine too.
 BRIEF = ("--seconds-per-recipe", 0.05)
+# With their siblings some of every kind; all of them take longer than most tests are worth.
+SOME = (
+    "--recipe",
+    "java.nextInt,python.random,numpy.RandomState.randint,pcg32.mod,xorshift32.mod,xorshift128.mod,minstd.mod,lcg.mod",
+)
 
 
 def identify(*argv: object, np: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -65,7 +70,8 @@ def real(name: str, modulus: int, seed: int) -> list[int]:
 )
 def test_the_real_runtimes_are_named(name: str, modulus: int, seed: int, tmp_path: Path) -> None:
     draws = real(name, modulus, seed)
-    answer = told(write_draws(tmp_path, draws), "--modulus", modulus, *BRIEF)
+    every = () if name == "php71.mt_rand" else SOME
+    answer = told(write_draws(tmp_path, draws), "--modulus", modulus, *BRIEF, *every)
     first, *others = answer["results"]
     assert first["recipe"] == (name if name in by_name(answer) else f"{name}.mod")
     # The state of 32 bits is solved from 15 of 16 draws, and one draw alone confirms nothing.
@@ -73,7 +79,8 @@ def test_the_real_runtimes_are_named(name: str, modulus: int, seed: int, tmp_pat
     assert (first["best"]["seed"], first["best"]["skip"], first["best"]["offset"]) == (seed, 0, 0)
     assert first["best"]["matches"] + first["best"]["heldout_matches"] == len(draws)
     # Others may give the very same draws, and that is all that may be said of them.
-    assert {row["verdict"] for row in others} <= {"nothing", "chance", "candidate", "same"}
+    assert {row["verdict"] for row in others} <= {"nothing", "chance", "candidate", "same", "sibling"}
+    assert every or not any(row["verdict"] == "sibling" for row in others)
     same = [row["said"] for row in others if row["verdict"] == "same"]
     assert all(text == f"gives the same draws as {first['recipe']}" for text in same)
 
@@ -81,8 +88,8 @@ def test_the_real_runtimes_are_named(name: str, modulus: int, seed: int, tmp_pat
 @pytest.mark.parametrize("draws", ["examples/tx_pick3_morning.json", "random"])
 def test_draws_of_no_generator_are_not_identified(draws: str, tmp_path: Path) -> None:
     path = TOP / draws if draws != "random" else write_draws(tmp_path, uniform(3, 200, 1000))
-    answer = told(path, *BRIEF, code=1)
-    assert len(answer["results"]) > 20
+    answer = told(path, *BRIEF, *(SOME if draws == "random" else ()), code=1)
+    assert len(answer["results"]) > (5 if draws == "random" else 20)
     assert {row["verdict"] for row in answer["results"]} <= {"nothing", "chance", "candidate"}
     for row in answer["results"]:
         assert row["seeds_done"] > 0 and row["searched"], row
@@ -113,7 +120,7 @@ def test_a_partial_match_is_no_find_and_names_the_sibling(tmp_path: Path) -> Non
     """PHP rejects half of the values at this modulus. Without that the stream is right for a few draws, E is tiny, and still
     it is the wrong recipe."""
     path = write_draws(tmp_path, real("php71.mt_rand", 2**31 + 1, 12345))
-    answer = told(path, "--modulus", 2**31 + 1, *BRIEF)
+    answer = told(path, "--modulus", 2**31 + 1, "--recipe", "mt19937.mod,java.nextInt", *BRIEF)
     rows = by_name(answer)
     assert rows["mt19937.mod"]["verdict"] == "sibling" and rows["mt19937.mod"]["best"]["log10_E"] < -6
     assert rows["mt19937.mod"]["said"].startswith("right state, wrong mapping: try recipe")
@@ -125,7 +132,7 @@ def test_a_partial_match_is_no_find_and_names_the_sibling(tmp_path: Path) -> Non
 
 def test_skips_and_offsets_are_found(tmp_path: Path) -> None:
     draws = real("java.nextInt", 1000, 12345)[2 + 1 :: 2]
-    best = told(write_draws(tmp_path, draws), *BRIEF)["results"][0]["best"]
+    best = told(write_draws(tmp_path, draws), *BRIEF, *SOME)["results"][0]["best"]
     assert (best["seed"], best["skip"], best["offset"]) == (12345, 1, 2)
 
 
@@ -138,7 +145,7 @@ def test_a_state_that_no_seed_gives_is_solved_for(tmp_path: Path) -> None:
         x, y, z = y, z, w
         w ^= w >> 19 ^ t ^ t >> 8
         draws.append(w % 1000)
-    first, *others = told(write_draws(tmp_path, draws), *BRIEF)["results"]
+    first, *others = told(write_draws(tmp_path, draws), *BRIEF, *SOME)["results"]
     assert (first["recipe"], first["method"], first["verdict"]) == ("xorshift128.mod", "solve", "found")
     assert first["best"]["seed"] is None
     assert {row["verdict"] for row in others} == {"nothing"}
@@ -187,11 +194,11 @@ def test_a_seed_from_the_clock_is_found_by_the_dates(tmp_path: Path) -> None:
 
 
 def test_what_can_not_be_is_excluded_with_the_reason(tmp_path: Path) -> None:
-    excluded = told(write_draws(tmp_path, uniform(4, 60, 1000)), *BRIEF, code=1)["excluded"]
+    excluded = told(write_draws(tmp_path, uniform(4, 60, 1000)), *BRIEF, *SOME, code=1)["excluded"]
     assert "odd and even with period 2" in excluded["lcg.mod"]
     draws = write_draws(tmp_path, [*uniform(5, 29, 2**31), 2**32 - 1])
-    excluded = told(draws, "--modulus", 2**32, *BRIEF, code=1)["excluded"]
-    assert "it never gives 4294967295, which is draw 29" in excluded["minstd.mod orig.minstd"]
+    excluded = told(draws, "--modulus", 2**32, *BRIEF, *SOME, code=1)["excluded"]
+    assert "it never gives 4294967295, which is draw 29" in excluded["minstd.mod"]
     assert "the call takes a range of 2 to 2147483647" in excluded["java.nextInt"]
     few = told(write_draws(tmp_path, [1, 2, 3, 4]), *BRIEF, code=1)
     assert not few["results"]
@@ -201,12 +208,12 @@ def test_what_can_not_be_is_excluded_with_the_reason(tmp_path: Path) -> None:
 def test_an_lcg_is_not_excluded_by_its_own_pattern(tmp_path: Path) -> None:
     draws = Predictor(recipe("lcg.mod"), 1000).outputs(77, 5, 60, 3)
     assert draws is not None
-    first = told(write_draws(tmp_path, draws), *BRIEF)["results"][0]
+    first = told(write_draws(tmp_path, draws), *BRIEF, *SOME)["results"][0]
     assert (first["recipe"], first["best"]["seed"], first["best"]["skip"]) == ("lcg.mod", 77, 2)
 
 
 def test_the_proposed_commands_do_what_they_say(tmp_path: Path) -> None:
-    answer = told(write_draws(tmp_path, real("java.nextInt", 1000, 42)[:50]), *BRIEF)
+    answer = told(write_draws(tmp_path, real("java.nextInt", 1000, 42)[:50]), *BRIEF, *SOME)
     sieve, predict = (shlex.split(text) for text in answer["next"])
 
     def call(words: Sequence[str]) -> dict[str, Any]:
@@ -230,9 +237,9 @@ def test_the_table_for_people(tmp_path: Path) -> None:
 
 
 def test_ranks_share_the_recipes(tmp_path: Path) -> None:
-    answer = told(write_draws(tmp_path, real("php71.mt_rand", 1000, 42)), *BRIEF, np=2)
+    answer = told(write_draws(tmp_path, real("php71.mt_rand", 1000, 42)), *BRIEF, *SOME, np=2)
     assert answer["results"][0]["recipe"] == "php71.mt_rand"
-    assert len(answer["results"]) > 20
+    assert len(answer["results"]) > 5
 
 
 def test_it_stops_as_asked(tmp_path: Path) -> None:
