@@ -16,8 +16,8 @@ PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
     0: "hybrid windows errors records config observations history spaces kernels recipes search statistics profiles scheduler __init__",
     1: "comm spawn ledger store devices",
-    2: "startup farm display step findings",
-    3: "sieve bench recover __main__",
+    2: "startup farm display step findings siblings",
+    3: "sieve bench recover need predict identify __main__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.

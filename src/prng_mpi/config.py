@@ -42,6 +42,8 @@ STEPS = (
     "anti_overfit",
     "predict",
     "pipeline",
+    "need",
+    "identify",
     "bench",
     "doctor",
     "status",

@@ -61,9 +61,7 @@ def search(recipe: Recipe, params: dict[str, int], history: History, asked: Aske
         # At a constant skip a draw behind a gap of unknown length stands nowhere.
         seen = head(seen, int(np.argmax(seen.calls[:, 0] != seen.calls[:, 1])))
     turned = asked.direction == "turned"
-    later = Later(
-        head(seen, 0 if turned else HELDOUT_MOST), None if turned else _calls_to_the_end(history, asked.start)
-    )
+    later = Later(head(seen, 0 if turned else HELDOUT_MOST), None if turned else calls_to_the_end(history, asked.start))
     ranges = (asked.skips, asked.offsets, params)
     if ahead is not None and ahead.plain and behind is None and asked.misses is None:
         return Search(recipe, asked.modulus, ahead.draws, asked.start, ahead.need, *ranges), later
@@ -106,7 +104,7 @@ def _behind(history: History, asked: Asked) -> tuple[Side, Side]:
     return behind, replace(older, calls=older.calls + behind.calls[-1] + 1 + gap)
 
 
-def _calls_to_the_end(history: History, start: int) -> int | None:
+def calls_to_the_end(history: History, start: int) -> int | None:
     """Which call from the boundary before draw `start` comes after the last draw; None where that is not known."""
     count = len(history.draws) - start
     if history.partial is None:
