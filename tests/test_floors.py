@@ -14,10 +14,10 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "errors records config history kernels recipes search statistics profiles scheduler __init__",
+    0: "errors records config history kernels recipes search statistics profiles scheduler admission analysis jobfile __init__",
     1: "comm spawn ledger store devices",
-    2: "startup farm display step findings",
-    3: "sieve bench recover __main__",
+    2: "startup farm display step findings router",
+    3: "sieve bench recover jobs __main__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
