@@ -64,7 +64,7 @@ def gap(outputs: Any, modulus: int, xp: Any = np) -> Statistic:
     length = xp.minimum(place[1:] - place[:-1] - 1, last)
     flat = (row[1:] * (last + 1) + length)[inside]
     observed = _host(xp.bincount(flat, minlength=len(outputs) * (last + 1)), xp).reshape(len(outputs), last + 1)
-    shares = p * (1 - p) ** np.arange(last + 1)
+    shares: Floats = p * (1 - p) ** np.arange(last + 1, dtype=np.float64)
     shares[last] = (1 - p) ** last
     return _pearson(observed, shares)
 
