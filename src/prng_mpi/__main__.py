@@ -9,6 +9,7 @@ from prng_mpi.recipes import recipes
 
 STEPS = {
     "sieve": "hold every seed of a range against a window of draws",
+    "jobs": "run a file of jobs: sieve, reverse_sieve, correlation, analysis, script",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 
