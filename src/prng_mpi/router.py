@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import analysis, devices, findings, spawn
+from prng_mpi.config import ENV_PREFIX
 from prng_mpi.devices.base import Device
 from prng_mpi.errors import DeviceError, PrngError
 from prng_mpi.farm import WorkFailed
@@ -175,7 +176,9 @@ class Router:
                 raise _too_long(job)
             outputs = device.outputs_there(work.search, work.seeds[at : at + rows], 0, work.samples)
             blocks.append(_tests(work, outputs, device.xp))
-        return {"device": device.name} | _weighed(work, {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]})
+        return {"device": device.name} | _weighed(
+            work, {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
+        )
 
     # -- script ---------------------------------------------------------------------------------------------------
 
@@ -217,8 +220,9 @@ class Router:
 
 
 def script_environment(environ: Mapping[str, str], kind: str, local_rank: int) -> dict[str, str]:
-    """What a script sees of a rank's environment: no launcher, and the rank's GPU alone. Raises DeviceError."""
-    clean = spawn.without_launcher(environ)
+    """What a script sees of a rank's environment: no launcher, no options of this run, and the rank's GPU alone.
+    Raises DeviceError."""
+    clean = {key: value for key, value in spawn.without_launcher(environ).items() if not key.startswith(ENV_PREFIX)}
     if kind in ("cuda", "rocm"):
         from prng_mpi.devices.gpu import binding
 

@@ -319,7 +319,7 @@ class Scheduler:
     @property
     def available(self) -> bool:
         """Whether `next` may have something at once for some live rank; worth asking for the idle ones."""
-        return not self._drained and bool(self._live) and (bool(self._uncut) or _top(self._ready) is not None)
+        return not self._drained and bool(self._live) and (any(self._fresh.values()) or _top(self._ready) is not None)
 
     @property
     def finished(self) -> bool:
@@ -327,7 +327,7 @@ class Scheduler:
 
         Not true merely because no rank is live: see `stuck`.
         """
-        nothing_left = not self._uncut and not self._tally[_ChunkState.QUEUED]
+        nothing_left = not any(self._fresh.values()) and not self._tally[_ChunkState.QUEUED]
         return not self._tally[_ChunkState.LEASED] and (self._drained or nothing_left)
 
     @property
