@@ -19,6 +19,15 @@ FN jump affine_power(u64 a, u64 c, u64 n) {
     return j;
 }
 
+/* One step back, where a is odd. The inverse of a by Newton's iteration: a is its own inverse modulo 8, and each step
+   doubles the bits that are right. */
+FN jump affine_back(u64 a, u64 c) {
+    u64 inverse = a;
+    for (u32 i = 0; i < 5; i++) inverse *= 2 - a * inverse;
+    jump j = {inverse, -inverse * c};
+    return j;
+}
+
 /* The same modulo the prime 2^31 - 1; a, c and x below 2^32. */
 #define M31 0x7fffffffull
 FN u64 fold31(u64 x) {

@@ -14,8 +14,24 @@ typedef struct {
     u64 stride, first, positions;
     /* lanes only: how many outputs the glance at a group goes through before it leaves the rest to the full sieve; 0: no glance */
     u64 reach;
+    /* draws on both sides of the boundary (sides.h): where each side stands in the table, what the second needs, slots for
+       outputs before the seeded state; hybrid: misses in a row, events that a side can have at most */
+    u64 ahead, behind, need_behind, positions_behind, misses, events;
+    /* seeds that are a clock times a process id */
+    u64 clock, pid, pid_bits;
     u64 param[4];
 } search;
+
+/* The seeds of indices start, start + 1, ...: an index is a seed, or a time above the bits of a process id. */
+FN wseed seeds_at(u64 start, const search *q) {
+#ifdef CLOCK_TIMES_PID
+    wseed i = seeds_from(start);
+    wseed time = (i >> (u32)q->pid_bits) + all_seeds(q->clock), pid = (i & all_seeds((1ull << q->pid_bits) - 1)) + all_seeds(q->pid);
+    return time * pid & all_seeds(0xffffffffu);
+#else
+    return seeds_from(start);
+#endif
+}
 
 #if WORDS == 2 || WORD_BITS == 64
 typedef w64 raw;
@@ -35,6 +51,22 @@ FN raw take(state *g) {
     return next(g);
 #endif
 }
+
+#ifdef BOTH_WAYS
+/* The raw value before the last: the later word comes first. */
+FN raw take_back(state *g) {
+#if WORDS == 2
+    w64 b = wide(prev(g)), a = wide(prev(g));
+#ifdef LOW_WORD_FIRST
+    return b << 32 | a;
+#else
+    return a << 32 | b;
+#endif
+#else
+    return prev(g);
+#endif
+}
+#endif
 
 /* x mod M by a reciprocal that is at most one too small (2 <= M <= 2^32; magic = floor(2^b / M)). */
 FN w32 reduce32(w32 x, const search *q) {

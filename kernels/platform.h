@@ -6,7 +6,8 @@
    may depend on plain integers only, never on a lane.
 
    The program that builds a source sets, before this file: LANE_BITS (32 or 64, the widest arithmetic of the
-   family), WORD_BITS, SEED_BITS, WORDS; SCALAR for the plain reference build, EMULATE for the GPU text on a host. */
+   family), WORD_BITS, SEED_BITS, WORDS; LOOKS or HYBRID for a sieve that is no plain one; CLOCK_TIMES_PID for
+   such seeds; SCALAR for the plain reference build, EMULATE for the GPU text on a host. */
 
 #if defined(__CUDACC_RTC__) || defined(__HIPCC_RTC__) || defined(__CUDACC__) || defined(__HIP__)
 #define GPU 1
@@ -16,15 +17,21 @@
 #define GRID 1
 #endif
 
+#if defined(LOOKS) || defined(HYBRID)
+#define BOTH_WAYS 1
+#endif
+
 #ifdef GPU
 #define FN static __device__ __forceinline__
 #define KERNEL extern "C" __global__ void
 typedef unsigned int u32;
 typedef unsigned long long u64;
+typedef long long i64;
 #else
 #define FN static inline __attribute__((always_inline))
 typedef unsigned int u32;
 typedef unsigned long long u64;
+typedef long long i64;
 #endif
 
 #if defined(GRID) || defined(SCALAR)
@@ -205,6 +212,21 @@ FN w64 mul_high64(w64 x, u64 y) {
 #endif
 }
 
+/* table[i] of each lane's i */
+FN w32 gather32(const u32 *table, w32 i) {
+#if LANES == 1
+    return table[i];
+#elif LANES == 16 && defined(__AVX512F__)
+    return (w32)_mm512_i32gather_epi32((__m512i)i, table, 4);
+#elif LANES == 8 && defined(__AVX2__)
+    return (w32)_mm256_i32gather_epi32((const int *)table, (__m256i)i, 4);
+#else
+    w32 x;
+    for (u32 lane = 0; lane < LANES; lane++) x[lane] = table[i[lane]];
+    return x;
+#endif
+}
+
 #if WORD_BITS == 64
 typedef w64 word;
 #else
@@ -213,10 +235,12 @@ typedef w32 word;
 
 #if SEED_BITS > 32
 typedef w64 wseed;
+FN wseed all_seeds(u64 x) { return all64(x); }
 FN wseed seeds_from(u64 start) { return all64(start) + ramp64(); }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #else
 typedef w32 wseed;
+FN wseed all_seeds(u64 x) { return all32((u32)x); }
 FN wseed seeds_from(u64 start) { return all32((u32)start) + ramp32(); }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #endif

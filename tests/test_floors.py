@@ -14,7 +14,8 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "errors records config history kernels recipes search statistics profiles scheduler admission analysis jobfile __init__",
+    0: "admission analysis errors records config history hybrid jobfile kernels observations recipes scheduler search spaces "
+    "statistics profiles windows __init__",
     1: "comm spawn ledger store devices",
     2: "startup farm display step findings router",
     3: "sieve bench recover jobs __main__",

@@ -100,11 +100,12 @@ def test_defaults_are_the_old_ones(tmp_path: Path) -> None:
     s = work.parts[0].search
     assert (len(s.draws), s.skips, s.need, s.offsets) == (10, (0, 16), 3, (0, 0))
     raw = sieve(tmp_path, analysis_type="reverse_sieve", candidate_seeds=[5, 4, {"seed": 9, "skip": 3}, 5])
-    raw = {key: raw[key] for key in ("job_id", "analysis_type", "dataset_path", "prng_families", "candidate_seeds")}
-    work = only(tmp_path, raw).work
-    assert isinstance(work, SieveWork)
+    keep = ("job_id", "analysis_type", "dataset_path", "prng_families", "candidate_seeds")
+    work = only(tmp_path, {key: raw[key] for key in keep} | {"offset": 99}).work
+    assert isinstance(work, SieveWork) and work.fields["direction"] == "reverse"
     assert [(part.search.skips, part.ranges) for part in work.parts] == [((0, 16), ((4, 6),)), ((3, 3), ((9, 10),))]
-    assert (len(work.parts[0].search.draws), work.parts[0].search.need) == (30, 1)
+    (behind,) = work.parts[0].search.sides
+    assert behind.behind and behind.need == 1 and behind.draws.tolist() == uniform(1, 60, 1000)[29::-1]
 
 
 @pytest.mark.parametrize(
@@ -174,8 +175,14 @@ def test_files_that_are_refused(text: str, words: tuple[str, ...], tmp_path: Pat
     [
         ({"skip_rang": [0, 1]}, ("unknown key 'skip_rang'", "did you mean 'skip_range'")),
         ({"lmax": 3}, ("unknown key 'lmax' of a sieve job",)),
-        ({"hybrid": True}, ("hybrid is not offered", "vary")),
-        ({"strategies": ["balanced_hybrid"]}, ("strategies is not offered",)),
+        ({"hybrid": 1}, ("hybrid 1",)),
+        ({"hybrid": True, "strategies": ["balanced"]}, ("did you mean 'balanced_hybrid'",)),
+        ({"strategies": ["balanced_hybrid"]}, ("strategies is for a job whose hybrid is true",)),
+        ({"phase2_threshold": 0.5}, ("phase2_threshold is for a job whose hybrid is true",)),
+        ({"phase1_threshold": 0.2}, ("phase1_threshold is not offered", "one pass")),
+        ({"direction": "backwards"}, ("direction 'backwards'",)),
+        ({"direction": "reverse"}, ("direction 'reverse'",)),
+        ({"direction": "both", "offset": 0}, ("offset 0 leaves none",)),
         ({"mining_mode": True}, ("mining_mode is not offered", "profile")),
         ({"target_draw": [1, 2, 3]}, ("target_draw is not offered", "sieve job")),
         ({"attempt": 2}, ("attempt is not offered", "--max-retries")),
@@ -286,14 +293,60 @@ def test_a_sieve_job_finds_what_the_definition_says(tmp_path: Path) -> None:
     assert result["seed_range"] == {"start": first, "end": first + count} and (result["k"], result["offset"]) == (8, 7)
 
 
-def test_candidates_are_held_against_the_same_window(tmp_path: Path) -> None:
-    change = {"skip_range": [5, 9], "min_match_threshold": 0.125, "offset": 7}
-    whole = outcome(tmp_path, sieve(tmp_path, **change))
-    seeds = [each["seed"] for each in whole["survivors"]]
-    raw = sieve(tmp_path, analysis_type="reverse_sieve", candidate_seeds=seeds, **change)
-    again = outcome(tmp_path, {key: value for key, value in raw.items() if key not in ("seed_start", "seed_end")})
-    assert again["survivors"] == whole["survivors"]
-    assert again["n_hypotheses"] == 5 * len(seeds) and again["expected_by_chance"] < len(seeds) / 10
+A, C, M = 0x5DEECE66D, 11, 2**48
+
+
+def java_lcg(seed: int, positions: list[int]) -> list[int]:
+    """Outputs of the replaced system's java_lcg at these positions, which may be before the seed."""
+    found, outputs = {}, (min(positions), max(positions))
+    state = seed
+    for _ in range(-outputs[0]):
+        state = (state - C) * pow(A, -1, M) % M
+    for at in range(min(outputs[0], 0), outputs[1] + 1):
+        state = (A * state + C) % M
+        found[at] = (state >> 16) % 2**32 % 1000
+    return [found[at] for at in positions]
+
+
+def planted(folder: Path, skips: list[int], before: int) -> dict[str, Any]:
+    """A job over draws of seed 777: before the window at skip 3, then with these skips before each draw."""
+    places = [before - 1 - 4 * i for i in reversed(range(before))]
+    for skip in skips:
+        places.append(places[-1] + skip + 1)
+    draws = folder / "planted.json"
+    draws.write_text(json.dumps(java_lcg(777, places)))
+    change = {"window_size": len(skips), "seed_end": 2000, "min_match_threshold": 0.75, "skip_range": [0, 5]}
+    return sieve(folder, dataset_path=str(draws), offset=before, **change)
+
+
+def test_candidates_are_held_against_the_draws_before_the_window(tmp_path: Path) -> None:
+    forward = planted(tmp_path, [3] * 20, 20)
+    (found,) = outcome(tmp_path, forward)["survivors"]
+    assert (found["seed"], found["best_skip"], found["matches"]) == (777, 3, 20)
+    raw = {key: value for key, value in forward.items() if key not in ("seed_start", "seed_end")}
+    reverse = {**raw, "analysis_type": "reverse_sieve", "candidate_seeds": [5, 777, {"seed": 778, "skip": 2}]}
+    result = outcome(tmp_path, reverse)
+    assert result["survivors"] == [found] and result["direction"] == "reverse"
+    assert result["n_hypotheses"] == 2 * 6 + 1 and result["seeds_analyzed"] == 3
+    (both,) = outcome(tmp_path, {**forward, "direction": "both"})["survivors"]
+    assert (both["seed"], both["matches"], both["total"]) == (777, 40, 40)
+    # The replaced system's reverse: the window turned round, which no seed explains.
+    assert outcome(tmp_path, {**forward, "direction": "turned"})["survivors"] == []
+
+
+def test_a_hybrid_job_tells_the_skips(tmp_path: Path) -> None:
+    pattern = [5, 5, 7, 7, 3, 3] * 4
+    job = planted(tmp_path, pattern, 1)
+    assert outcome(tmp_path, job)["survivors"] == []
+    del job["skip_range"]
+    hybrid = {**job, "hybrid": True, "strategies": ["strict_continuous", "balanced_hybrid"], "phase2_threshold": 0.75}
+    result = outcome(tmp_path, hybrid)
+    (found,) = result["survivors"]
+    assert (found["seed"], found["strategy_name"], found["matches"]) == (777, "strict_continuous", 24)
+    # The offset of one output comes before the first skip.
+    assert found["skip_pattern"] == pattern and found["skip_stats"]["max"] == 7
+    assert (result["hybrid"], result["expected_by_chance_is"], result["skip_range"]) == (True, "at most", [0, 15])
+    assert result["expected_by_chance"] < 1e-3 and result["seeds_analyzed"] == 2000
 
 
 def test_correlation_and_analysis(tmp_path: Path) -> None:
@@ -396,7 +449,7 @@ def failing(folder: Path) -> list[dict[str, Any]]:
 
 def working(folder: Path) -> list[dict[str, Any]]:
     """Two jobs of each type."""
-    reverse = sieve(folder, analysis_type="reverse_sieve", candidate_seeds=[3, 5, 8])
+    reverse = sieve(folder, analysis_type="reverse_sieve", candidate_seeds=[3, 5, 8], min_match_threshold=0.1)
     del reverse["seed_start"], reverse["seed_end"]
     return [
         {**job, "job_id": f"{name}_{i}"}

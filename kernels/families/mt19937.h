@@ -99,6 +99,13 @@ FN void seed_by_array(state *g, wseed z, const u64 *param) {
 }
 #endif
 
+FN word mt_temper(w32 y) {
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9D2C5680u;
+    y ^= y << 15 & 0xEFC60000u;
+    return y ^ y >> 18;
+}
+
 /* The twist, one word at a time. */
 FN word next(state *g) {
     u32 p = g->at, after = p + 1 == MT_N ? 0 : p + 1, far = p + MT_M < MT_N ? p + MT_M : p + MT_M - MT_N;
@@ -107,8 +114,23 @@ FN word next(state *g) {
     y = g->mt[far] ^ y >> 1 ^ (-(y & 1u) & 0x9908B0DFu);
     g->mt[p] = y;
     g->at = after;
-    y ^= y >> 11;
-    y ^= y << 7 & 0x9D2C5680u;
-    y ^= y << 15 & 0xEFC60000u;
-    return y ^ y >> 18;
+    return mt_temper(y);
+}
+
+/* The twist undone, one word at a time. The word made last is x[p + 397] ^ twist(y), where y has the top bit of the x[p]
+   that it replaced and the low 31 bits of x[p + 1]; twist(y) shows y's lowest bit on top, for 0x9908B0DF has it and
+   y >> 1 has not. The low bits of x[p] itself come back with the step before, which needs them first.
+
+   So the low bits of mt[0] are no part of a seeded state: output -624, the only one made of them, has those that the
+   recurrence asks for, whether or not outputs were made before, and not the seed's. Outputs -1 to -623 are the words of
+   the seeding. Not for a state of GROUP_SEEDING, which lacks words. */
+FN word prev(state *g) {
+    mt_chain(g, MT_N);
+    u32 after = g->at, p = after ? after - 1 : MT_N - 1, far = p + MT_M < MT_N ? p + MT_M : p + MT_M - MT_N;
+    w32 last = g->mt[p], twisted = last ^ g->mt[far], odd = twisted >> 31;
+    w32 y = (twisted ^ (-odd & 0x9908B0DFu)) << 1 | odd;
+    g->mt[p] = y & 0x80000000u;
+    g->mt[after] = (g->mt[after] & 0x80000000u) | (y & 0x7fffffffu);
+    g->at = p;
+    return mt_temper(last);
 }

@@ -13,6 +13,8 @@ known = [
 known_at = [[42, 9999, "0xd2c5177e14edfb37"]]
 ---*/
 
+#include "shifts.h"
+
 typedef struct { w64 a, b, c; u64 counter; } state;
 
 FN word next(state *g) {
@@ -35,4 +37,13 @@ FN void seed_first_word(state *g, wseed z, const u64 *param) {
     g->b = all64(0x9E3779B97F4A7C15ull);
     g->c = all64(0x6A09E667F3BCC908ull);
     g->counter = 1;
+}
+
+/* b = 9 c, and 0x8E38E38E38E38E39 * 9 = 1 modulo 2^64. */
+FN word prev(state *g) {
+    w64 b = unshift_right64(g->a, 11), c = g->b * 0x8E38E38E38E38E39ull, sum = g->c - ROTL64(c, 24);
+    g->a = sum - b - --g->counter;
+    g->b = b;
+    g->c = c;
+    return sum;
 }

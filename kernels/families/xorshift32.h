@@ -16,6 +16,8 @@ known_at = [[42, 9999, 2938535467]]
 bits = 32
 ---*/
 
+#include "shifts.h"
+
 typedef struct { w32 x; } state;
 
 FN void seed(state *g, wseed z, const u64 *param) { g->x = z; }
@@ -25,4 +27,11 @@ FN word next(state *g) {
     g->x ^= g->x >> 17;
     g->x ^= g->x << 5;
     return g->x;
+}
+
+FN word prev(state *g) {
+    w32 x = g->x;
+    g->x = unshift_right32(unshift_left32(x, 5), 17);
+    g->x = unshift_left32(g->x, 13);
+    return x;
 }

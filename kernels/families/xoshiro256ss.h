@@ -14,6 +14,7 @@ known_at = [[42, 9999, "0xeed6344df08981a9"]]
 ---*/
 
 #include "mix.h"
+#include "xoshiro256.h"
 
 typedef struct { w64 s[4]; } state;
 
@@ -29,5 +30,11 @@ FN word next(state *g) {
     s[0] ^= s[3];
     s[2] ^= t;
     s[3] = ROTL64(s[3], 45);
+    return ROTL64(sum, 7) * 9;
+}
+
+FN word prev(state *g) {
+    xoshiro256_back(g->s);
+    w64 sum = g->s[1] * 5;
     return ROTL64(sum, 7) * 9;
 }

@@ -10,8 +10,8 @@ mean themselves."""
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -24,13 +24,16 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from prng_mpi import hybrid, windows
 from prng_mpi.admission import STEPS, Limits, limits_of, step_named
 from prng_mpi.analysis import LEAST_SAMPLES
 from prng_mpi.errors import UsageError, suggestion
-from prng_mpi.history import History, Window, read_history
+from prng_mpi.history import History, read_history
+from prng_mpi.hybrid import STRATEGIES
 from prng_mpi.recipes import Recipe, recipe, recipes
 from prng_mpi.search import Search
-from prng_mpi.statistics import Plan, format_count, need_for, plan_evidence
+from prng_mpi.statistics import Plan, format_count
+from prng_mpi.windows import DIRECTIONS, Asked
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ _KIND_NAMES = {kind: kind for kind in KINDS} | {
 }
 _COMMON = {"job_id", "type", "analysis_type", "search_type", "job_type", "step", "timeout"}
 _SIEVE = {"dataset_path", "seed_start", "seed_end", "window_size", "min_match_threshold", "skip_range", "offset",
-          "prng_families", "sessions", "modulus"}  # fmt: skip
+          "prng_families", "sessions", "modulus", "direction", "hybrid", "strategies", "phase2_threshold"}  # fmt: skip
 _ANALYSIS = {"prng_type", "mapping_type", "seeds", "seed_start", "seed_end", "samples", "lmax", "grid_size", "modulus"}
 HONOURED = {
     "sieve": _SIEVE,
@@ -52,10 +55,7 @@ HONOURED = {
     "script": {"script", "args", "chunk_file", "seed_count", "expected_output"},
 }
 REFUSED = {
-    "hybrid": "a job searches one skip for a whole window, no skips that vary within it",
-    "phase1_threshold": "it belongs to a hybrid search",
-    "phase2_threshold": "it belongs to a hybrid search",
-    "strategies": "they belong to a hybrid search",
+    "phase1_threshold": "a hybrid search is exact in one pass; its threshold is phase2_threshold",
     "mining_mode": "the profile of a device knows what its host needs",
     "target_draw": "one draw is no evidence of a seed; hold a window of draws against seeds in a sieve job",
     "target_file": "one draw is no evidence of a seed; hold a window of draws against seeds in a sieve job",
@@ -74,9 +74,11 @@ _TAKEN = ("summary",)
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A search over ranges of seeds (end excluded), and what chance makes of it. family: the name that the job gives it."""
+    """A search over ranges of seeds (end excluded), and what chance makes of it. family: the name that the job gives it;
+    strategy: of a hybrid search."""
 
     family: str
+    strategy: str | None
     search: Search
     plan: Plan
     ranges: tuple[tuple[int, int], ...]
@@ -87,7 +89,6 @@ class SieveWork:
     """parts: what is searched; `fields`: what of the job its result repeats."""
 
     parts: tuple[Part, ...]
-    direction: str
     fields: dict[str, Any]
 
 
@@ -150,7 +151,7 @@ def read_jobs(path: Path, timeout: float) -> list[Job]:
     if not isinstance(content, list) or not content:
         raise UsageError(f"{path}: it holds no list of jobs")
     jobs: dict[str, Job] = {}
-    histories: dict[tuple[str, tuple[str, ...]], History] = {}
+    cache = _Cache()
     for place, raw in enumerate(content):
         reader = _Reader(raw, f"{path}: job {place} (counted from 0)")
         name = reader.name()
@@ -158,7 +159,7 @@ def read_jobs(path: Path, timeout: float) -> list[Job]:
         if name in jobs:
             raise UsageError(f"{reader.where}: an earlier job has the same job_id")
         try:
-            jobs[name] = _job(reader, name, path.name, timeout, histories)
+            jobs[name] = _job(reader, name, path.name, timeout, cache)
         except UsageError as e:
             text = str(e)
             raise UsageError(text if text.startswith(reader.where) else f"{reader.where}: {text}") from e
@@ -242,9 +243,7 @@ class _Reader:
         return tuple(self.get(key, default, good, "a list of texts"))
 
 
-def _job(
-    reader: _Reader, name: str, file: str, timeout: float, histories: dict[tuple[str, tuple[str, ...]], History]
-) -> Job:
+def _job(reader: _Reader, name: str, file: str, timeout: float, cache: _Cache) -> Job:
     kind = _kind(reader)
     known = _COMMON | HONOURED[kind]
     for key, value in reader.raw.items():
@@ -259,7 +258,7 @@ def _job(
     if kind == "script":
         work = _script(reader)
     elif kind in ("sieve", "reverse_sieve"):
-        work = _sieve(reader, kind, histories)
+        work = _sieve(reader, kind, cache)
         content = [[part.search.identity(), part.ranges] for part in work.parts]
     else:
         work = _analysis(reader, kind)
@@ -327,8 +326,8 @@ def _recipe(reader: _Reader, name: str) -> Recipe:
     for suffix in ("_hybrid_reverse", "_hybrid", "_reverse"):
         if name.endswith(suffix):
             reader.fail(
-                f"family {name!r} is {name.removesuffix(suffix)!r} in another direction or mode; "
-                "name that family, and the direction by the type of the job"
+                f"family {name!r} is {name.removesuffix(suffix)!r} in another direction or mode; name that family, "
+                "the direction by a reverse_sieve job, the mode by hybrid: true"
             )
     if f"orig.{name}" in recipes():
         return recipe(f"orig.{name}")
@@ -348,30 +347,44 @@ def _fits(reader: _Reader, chosen: Recipe, last: int) -> None:
         reader.fail(f"seed {last} is past the last seed of {chosen.name}, {limit - 1}")
 
 
-def _sieve(reader: _Reader, kind: str, histories: dict[tuple[str, tuple[str, ...]], History]) -> SieveWork:
+def _sieve(reader: _Reader, kind: str, cache: _Cache) -> SieveWork:
     reverse = kind == "reverse_sieve"
     families = reader.texts("prng_families", ("xorshift32", "pcg32", "mt19937"))
     if not families or len(set(families)) < len(families):
         reader.fail(f"prng_families {list(families)} is empty or names one twice")
+    direction = reader.text("direction") or ("reverse" if reverse else "forward")
+    if direction not in DIRECTIONS or reverse != (direction == "reverse"):
+        reader.fail(f"direction {direction!r} is not one of a {kind} job; leave it out, or give 'both' to a sieve")
     low, high = _pair(reader, "skip_range", (0, 16))
     offset, modulus = reader.integer("offset", 0, high=2**31 - 1), reader.integer("modulus", 1000, 2)
-    threshold = reader.number("min_match_threshold", 0.01 if reverse else 0.25)
-    window = _window(reader, histories, offset, reader.integer("window_size", 30 if reverse else 10, 1), modulus)
+    strategies, threshold = _strategies(reader), reader.number("min_match_threshold", 0.01 if reverse else 0.25)
+    if None not in strategies:
+        threshold = reader.number("phase2_threshold", 0.5)
+    history, k = cache.history(reader), reader.integer("window_size", 30 if reverse else 10, 1)
+    if len(history.draws) < k:
+        reader.fail(f"window_size {k}, but {history.source} has {len(history.draws)} draws")
+    # As the replaced system did: a window that would reach past the end of the file begins earlier.
+    start = min(offset, len(history.draws) - k)
+    if direction in ("reverse", "both") and not start:
+        reader.fail(f"direction {direction} explains the draws before the window, and offset {offset} leaves none")
     candidates = _candidates(reader) if "candidate_seeds" in reader.raw else {None: [_seed_range(reader, 0, None)]}
     parts = []
-    for name in families:
+    for name, strategy in itertools.product(families, strategies):
         chosen = _recipe(reader, name)
         for skip, ranges in candidates.items():
             _fits(reader, chosen, ranges[-1][1] - 1)
-            skips = (low, high) if skip is None else (skip, skip)
-            search = _search(kind, chosen, window, threshold, skips, offset)
-            plan = _plan(search, threshold, sum(stop - start for start, stop in ranges))
-            parts.append(Part(name, search, plan, tuple(ranges)))
+            skips = (skip, skip) if skip is not None else (low, high)
+            if strategy is not None and skip is None and reader.raw.get("skip_range") is None:
+                skips = STRATEGIES[strategy].skips
+            misses = None if strategy is None else STRATEGIES[strategy].misses
+            asked = Asked(modulus, threshold, start, k, direction, skips, (offset, offset), misses)
+            search, plan = cache.search(chosen, history, asked, sum(stop - start for start, stop in ranges))
+            parts.append(Part(name, strategy, search, plan, tuple(ranges)))
     expected = sum(part.plan.expected_survivors for part in parts)
     if expected > MOST_SURVIVORS:
         reader.fail(
             f"this filter is hopeless: chance alone would leave {format_count(expected)} seeds, more than "
-            f"{format_count(MOST_SURVIVORS)} in one job; raise min_match_threshold, lengthen window_size, or search fewer seeds"
+            f"{format_count(MOST_SURVIVORS)} in one job; raise the threshold, lengthen window_size, or search fewer seeds"
         )
     fields = {
         "prng_families": list(families),
@@ -379,43 +392,65 @@ def _sieve(reader: _Reader, kind: str, histories: dict[tuple[str, tuple[str, ...
             "start": min(start for ranges in candidates.values() for start, _ in ranges),
             "end": max(stop for ranges in candidates.values() for _, stop in ranges),
         },
-        "k": len(window.draws),
-        "skip_range": [low, high],
+        "direction": direction,
+        "hybrid": None not in strategies,
+        "k": parts[0].search.k,
+        "skip_range": [min(part.search.skips[0] for part in parts), max(part.search.skips[1] for part in parts)],
         "min_match_threshold": threshold,
         "offset": offset,
-        "window_start": window.start,
+        "window_start": start,
     }
-    return SieveWork(tuple(parts), "forward", fields)
+    return SieveWork(tuple(parts), fields)
 
 
-def _search(kind: str, chosen: Recipe, window: Window, threshold: float, skips: tuple[int, int], offset: int) -> Search:
-    """What every seed of a job of that kind is held against: the window, forward from the seed's state.
+def _strategies(reader: _Reader) -> tuple[str | None, ...]:
+    """The strategies of a hybrid job, all five where it names none; (None,) for a constant skip."""
+    varies = reader.get("hybrid", False, lambda v: isinstance(v, bool), "true or false")
+    names = reader.texts("strategies", ())
+    if not varies:
+        for key in ("strategies", "phase2_threshold"):
+            if reader.raw.get(key):
+                reader.fail(f"{key} is for a job whose hybrid is true")
+        return (None,)
+    for name in names:
+        if name not in STRATEGIES:
+            reader.fail(
+                f"there is no strategy {name!r}{suggestion(name, STRATEGIES)}; there are {', '.join(STRATEGIES)}"
+            )
+    return tuple(dict.fromkeys(names)) or tuple(STRATEGIES)
 
-    The replaced system's `offset` moves window and generator by the same number, whatever the skip: draws offset to
-    offset + k - 1 of the file, and draw i is output offset + skip + i (skip + 1)."""
-    need = need_for(threshold, len(window.draws))
-    return Search(chosen, window.modulus, window.draws, window.start, need, skips, (offset, offset))
 
+class _Cache:
+    """What the jobs of a file share: mostly one search over ranges of one size."""
 
-def _window(
-    reader: _Reader, histories: dict[tuple[str, tuple[str, ...]], History], offset: int, k: int, modulus: int
-) -> Window:
-    source, sessions = reader.text("dataset_path"), reader.texts("sessions", ())
-    if source is None:
-        return reader.fail("dataset_path is missing: name the draw history")  # type: ignore[no-any-return]
-    key = (source, sessions)
-    if key not in histories:
-        histories[key] = read_history(source, sessions)
-    history = histories[key]
-    size = len(history.draws)
-    if size < k:
-        reader.fail(f"window_size {k}, but {source} has {size} draws")
-    # As the replaced system did: a window that would reach past the end of the file begins earlier.
-    start = min(offset, size - k)
-    draws = history.draws[start : start + k]
-    if (draws >= modulus).any():
-        reader.fail(f"draw {int(draws.max())} of {source} is not in [0, {modulus}); correct the modulus or the file")
-    return Window(start, draws, modulus, history.draws[start + k :])
+    def __init__(self) -> None:
+        self._histories: dict[tuple[str, tuple[str, ...]], History] = {}
+        self._searches: dict[tuple[str, str, Asked], Search] = {}
+        self._plans: dict[tuple[str, str, Asked, int], Plan] = {}
+
+    def history(self, reader: _Reader) -> History:
+        source, sessions = reader.text("dataset_path"), reader.texts("sessions", ())
+        if source is None:
+            return reader.fail("dataset_path is missing: name the draw history")  # type: ignore[no-any-return]
+        if (source, sessions) not in self._histories:
+            self._histories[source, sessions] = read_history(source, sessions, partial=True)
+        return self._histories[source, sessions]
+
+    def search(self, chosen: Recipe, history: History, asked: Asked, seeds: int) -> tuple[Search, Plan]:
+        """What every seed of a job is held against, and what chance makes of so many.
+
+        The replaced system's `offset` moves window and generator by the same number, whatever the skip: the window is
+        draws offset to offset + k - 1 of the file, and draw i of it is output offset + skip + i (skip + 1). In reverse,
+        draw offset - 1 - i is output offset - 1 - i (skip + 1)."""
+        key = (chosen.name, f"{history.source} {history.dropped}", asked)
+        if key not in self._searches:
+            self._searches[key] = windows.search(chosen, {}, history, asked)[0]
+        search = self._searches[key]
+        if (*key, seeds) not in self._plans:
+            self._plans[*key, seeds] = (
+                search.plan(asked.threshold, seeds) if asked.misses is None else hybrid.plan(search, seeds)
+            )
+        return search, self._plans[*key, seeds]
 
 
 def _candidates(reader: _Reader) -> dict[int | None, list[tuple[int, int]]]:
@@ -443,21 +478,6 @@ def _ranges(seeds: set[int]) -> list[tuple[int, int]]:
         else:
             ranges.append((seed, seed + 1))
     return ranges
-
-
-def _plan(search: Search, threshold: float, seeds: int) -> Plan:
-    chances, draws = search.chances(), search.draws
-    return _plan_of(chances.tobytes(), draws.tobytes(), threshold, seeds, search.skips, search.offsets)
-
-
-# The jobs of a file are mostly one search over ranges of one size.
-@functools.lru_cache(maxsize=256)
-def _plan_of(
-    chances: bytes, draws: bytes, threshold: float, seeds: int, skips: tuple[int, int], offsets: tuple[int, int]
-) -> Plan:
-    return plan_evidence(
-        np.frombuffer(chances), np.frombuffer(draws, "<u4"), threshold, seeds=seeds, skips=skips, offsets=offsets
-    )
 
 
 def _analysis(reader: _Reader, kind: str) -> AnalysisWork:

@@ -86,8 +86,8 @@ class Recipe:
         """The kernel text of the sieve."""
         return self.text("sieve.h")
 
-    def text(self, method: str) -> str:
-        """The kernel text of a method, a file of kernels/."""
+    def text(self, method: str, options: tuple[str, ...] = ()) -> str:
+        """The kernel text of a method, a file of kernels/; options: names that it has to define (see kernels/platform.h)."""
         # A seeding that takes 64-bit seeds needs the wide form even where the family's own seeding does not.
         bits = self._seed_bits or 0
         try:
@@ -104,20 +104,26 @@ class Recipe:
         defines |= {"HINT": f"{self.map.function}_hint"} if self.map.hint else {}
         defines |= {"REFUSES": f"{self.map.function}_refuses"} if self.map.hint and self.map.rejects else {}
         defines |= {"LOW_WORD_FIRST": 1} if self.low_first else {}
+        defines |= dict.fromkeys(options, 1)
         return kernels.source(self.family, tuple(defines.items()), method)
 
     def chances(self, draws: npt.NDArray[np.uint32], modulus: int, params: dict[str, int]) -> npt.NDArray[np.float64]:
         """P(a random output equals draw i), shape (k,): exact for a uniform word within the family's word range."""
+        return self.between(draws, draws, modulus, params)
+
+    def between(
+        self, low: npt.NDArray[np.uint32], high: npt.NDArray[np.uint32], modulus: int, params: dict[str, int]
+    ) -> npt.NDArray[np.float64]:
+        """P(low <= a random output <= high), elementwise, for low <= high < modulus: exact as `chances` is."""
+        values: npt.NDArray[np.float64] = high.astype(np.float64) - low + 1
         if self.map.uniform:
-            return np.full(len(draws), 1.0 / modulus)
-        low, high = kernels.family(self.family).word_range(params)
-        span = high - low + 1
-
-        def words_of(d: int) -> int:
-            # Words w in [low, high] with w mod M = d.
-            return (high - d) // modulus - (low - 1 - d) // modulus
-
-        return np.array([words_of(int(d)) / span for d in draws])
+            return values / modulus
+        least, most = kernels.family(self.family).word_range(params)
+        # Words from 0 to below either end: some times all of [0, modulus), then the first few of it.
+        (full, few), (full_before, few_before) = divmod(most + 1, modulus), divmod(least, modulus)
+        part = np.clip(float(few) - low, 0, values) - np.clip(float(few_before) - low, 0, values)
+        chances: npt.NDArray[np.float64] = (float(full - full_before) * values + part) / float(most + 1 - least)
+        return chances
 
     def check_modulus(self, modulus: int) -> None:
         """Raises UsageError unless 2 <= modulus <= what the called function takes."""

@@ -25,9 +25,10 @@ from prng_mpi.config import ENV_PREFIX
 from prng_mpi.devices.base import Device
 from prng_mpi.errors import DeviceError, PrngError
 from prng_mpi.farm import WorkFailed
+from prng_mpi.hybrid import STRATEGIES
 from prng_mpi.jobfile import AnalysisWork, Job, Part, ScriptWork, SieveWork
-from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
+from prng_mpi.search import Form, Search
 
 # Why a job failed, and what to do about it.
 REMEDIES = {
@@ -38,10 +39,11 @@ REMEDIES = {
     "KILLED": "see who ends it; out of memory: fewer jobs a host, or less in each",
     "EXECUTION_ERROR": "its result file says more",
 }
-# Outputs that an analysis makes at a time, survivors that the plain build re-derives, characters of a script's output and
-# bytes of its file that a result keeps.
+# Outputs that an analysis makes at a time, survivors that the plain build re-derives, hybrid ones whose skips are told,
+# characters of a script's output and bytes of its file that a result keeps.
 BLOCK = 1 << 22
 VERIFY_MOST = 1000
+PATHS_MOST = 1000
 LOG_MOST = 4000
 CONTENT_MOST = 1 << 26
 ALPHA = 0.01
@@ -78,7 +80,7 @@ class Router:
         """kind: of device, not 'auto'. Raises DeviceError if the rank has no GPU of its own."""
         self._jobs, self._kind, self._local_rank = jobs, kind, local_rank
         self._environment = script_environment(os.environ, kind, local_rank)
-        self._devices: dict[str, Device] = {}
+        self._devices: dict[tuple[str, Form], Device] = {}
         self._run: dict[type, Callable[[Any, Halted], Result]] = {
             SieveWork: self._sieve, AnalysisWork: self._analysis, ScriptWork: self._script,
         }  # fmt: skip
@@ -107,38 +109,44 @@ class Router:
             raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more, available_memory())) from e
         return Outcome(job.id, {**head, "success": True, **result}, available_memory())
 
-    def _device(self, wanted: Recipe) -> Device:
-        if wanted.name not in self._devices:
-            self._devices[wanted.name] = devices.open_device(self._kind, wanted, self._local_rank)
-        return self._devices[wanted.name]
+    def _device(self, search: Search) -> Device:
+        key = (search.recipe.name, search.form)
+        if key not in self._devices:
+            self._devices[key] = devices.open_device(self._kind, search.recipe, self._local_rank, form=search.form)
+        return self._devices[key]
 
     # -- sieve, reverse_sieve -------------------------------------------------------------------------------------
 
     def _sieve(self, job: Job, halted: Halted) -> Result:
         work: SieveWork = job.work  # type: ignore[assignment]
-        began, survivors = time.perf_counter(), []
+        began = time.perf_counter()
+        survivors: dict[tuple[str, int], Result] = {}
         per_family: dict[str, dict[str, Any]] = {}
         for part in work.parts:
             hits = self._search(part, job, halted)
-            survivors += [_survivor(part, hit) for hit in hits]
             said = per_family.setdefault(part.family, {
                 "recipe": part.search.recipe.name, "survivors": 0, "expected_by_chance": 0.0, "n_hypotheses": 0,
                 "seeds": 0, "best_log10_E": None,
             })  # fmt: skip
-            said["survivors"] += len(hits)
+            for row in _survivors(part, hits):
+                known = survivors.setdefault((part.family, row["seed"]), row)
+                # Of several strategies the first that matches most.
+                if row["matches"] > known["matches"]:
+                    survivors[part.family, row["seed"]] = row
+            said["survivors"] = sum(family == part.family for family, _ in survivors)
             said["expected_by_chance"] += part.plan.expected_survivors
             said["n_hypotheses"] += part.plan.n_hypotheses
-            said["seeds"] += part.plan.seeds
+            said["seeds"] += part.plan.seeds if part.strategy == work.parts[0].strategy else 0
             if len(hits):
                 best = float(part.plan.log10_E_at(hits["matches"].max()))
                 said["best_log10_E"] = best if said["best_log10_E"] is None else min(best, said["best_log10_E"])
-        seconds, seeds = time.perf_counter() - began, sum(part.plan.seeds for part in work.parts)
+        seconds, seeds = time.perf_counter() - began, sum(said["seeds"] for said in per_family.values())
         return {
             **work.fields,
-            "direction": work.direction,
-            "device": self._device(work.parts[0].search.recipe).name,
-            "survivors": survivors,
+            "device": self._device(work.parts[0].search).name,
+            "survivors": list(survivors.values()),
             "expected_by_chance": sum(part.plan.expected_survivors for part in work.parts),
+            "expected_by_chance_is": "at most" if _bounded(work) else "about",
             "n_hypotheses": sum(part.plan.n_hypotheses for part in work.parts),
             "stats": {
                 "total_seeds_tested": seeds,
@@ -152,7 +160,7 @@ class Router:
 
     def _search(self, part: Part, job: Job, halted: Halted) -> npt.NDArray[np.void]:
         """Survivors of all ranges, HIT (n,); the best are derived once more by the plain build."""
-        device, found = self._device(part.search.recipe), [np.zeros(0, HIT)]
+        device, found = self._device(part.search), [np.zeros(0, HIT)]
         for start, stop in part.ranges:
             hits = device.sieve(part.search, start, stop, halted)
             if hits is None:
@@ -169,7 +177,7 @@ class Router:
 
     def _analysis(self, job: Job, halted: Halted) -> Result:
         work: AnalysisWork = job.work  # type: ignore[assignment]
-        device, blocks = self._device(work.search.recipe), []
+        device, blocks = self._device(work.search), []
         rows = max(1, BLOCK // work.samples)
         for at in range(0, len(work.seeds), rows):
             if halted():
@@ -268,11 +276,43 @@ def _too_long(job: Job) -> JobFailed:
     return JobFailed("TIMEOUT", f"it was not through after {job.timeout:g} s")
 
 
-def _survivor(part: Part, hit: np.void) -> Result:
-    matches, total = int(hit["matches"]), len(part.search.draws)
+def _bounded(work: SieveWork) -> bool:
+    """Whether fewer survivors than expected are no surprise: seeds that several strategies find count once."""
+    several = len({part.strategy for part in work.parts}) > 1
+    return several or any(part.plan.chance.kind in ("bound", "independent") for part in work.parts)
+
+
+def _survivors(part: Part, hits: npt.NDArray[np.void]) -> list[Result]:
+    """Rows of a result; those of a hybrid search with most matches have their skips."""
+    total, rows = part.search.k, []
+    walked = set(np.argsort(-hits["matches"].astype(np.int64), kind="stable")[:PATHS_MOST].tolist())
+    for i, hit in enumerate(hits):
+        matches = int(hit["matches"])
+        row: Result = {
+            "seed": int(hit["seed"]), "family": part.family, "match_rate": matches / total, "matches": matches,
+            "total": total,
+        }  # fmt: skip
+        if part.strategy is None:
+            row["best_skip"] = int(hit["skip"])
+        else:
+            row |= {"strategy_id": list(STRATEGIES).index(part.strategy), "strategy_name": part.strategy}
+            row |= _pattern(part.search, hit) if i in walked else {}
+        rows.append(row)
+    return rows
+
+
+def _pattern(search: Search, hit: np.void) -> Result:
+    """The skip before each draw on a seed's best path, draws ahead first, then those behind from the boundary on."""
+    skips: list[int] = []
+    for side, path in zip(search.sides, findings.path_of(search, hit), strict=True):
+        away = path.outputs - int(hit["offset"])
+        skips += (np.diff(-1 - away if side.behind else away, prepend=-1) - 1).tolist()
     return {
-        "seed": int(hit["seed"]), "family": part.family, "match_rate": matches / total, "matches": matches,
-        "total": total, "best_skip": int(hit["skip"]),
+        "skip_pattern": skips,
+        "skip_stats": {
+            "min": min(skips), "max": max(skips), "avg": float(np.mean(skips)), "variance": float(np.var(skips)),
+            "std_dev": float(np.std(skips)),
+        },
     }  # fmt: skip
 
 

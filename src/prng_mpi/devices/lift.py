@@ -29,6 +29,8 @@ _AFFINE = np.dtype([("a", "<u8"), ("c", "<u8")])
 LOW_LOOKS = 8e9
 HIGH_LOOKS = 3e9
 LANE_LOOKS = 4e9
+LOOKS_SLOWER = 4.0
+HYBRID_SLOWER = 8.0
 SURVIVOR = 6e-6
 MISS_MOST = 1e-2
 MAX_LOW_BITS = 28
@@ -36,6 +38,8 @@ MAX_LOW_BITS = 28
 
 def forecast(search: Search) -> Forecast:
     """What a lift would cost. The low bits of a random state match a draw with chance 2^-twos."""
+    if search.form:
+        return Forecast("only consecutive draws ahead, all known, at a constant skip, over an interval of seeds")
     recipe, m, k = search.recipe, search.modulus, len(search.draws)
     algebra = kernels.family(recipe.family).affine(search.params, recipe.seeding)
     if algebra is None or recipe.mapping not in ("mod", "java"):
@@ -66,7 +70,12 @@ def forecast(search: Search) -> Forecast:
 def lane_seconds(search: Search, seeds: int) -> float:
     """Roughly what the lanes of one core take for a search over so many seeds."""
     seeding = kernels.family(search.recipe.family).seeding_looks.get(search.recipe.seeding, 0)
-    return seeds * (seeding + search.per_seed * (len(search.draws) - search.need + 1.0)) / LANE_LOOKS
+    if search.misses is not None:
+        return seeds * (seeding + search.looks) / LANE_LOOKS * HYBRID_SLOWER
+    # A side that survives is rare, so the draws behind are looked at where they are the only ones.
+    first = search.sides[0]
+    slower = 1.0 if search.reach else LOOKS_SLOWER
+    return seeds * (seeding + slower * search.per_seed * (len(first.draws) - first.need + 1.0)) / LANE_LOOKS
 
 
 class LiftDevice(Device):
