@@ -22,7 +22,8 @@ FLOORS = {
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
-BESIDE = {("store", "ledger"), ("devices", "spawn"), ("display", "farm"), ("findings", "display")}
+BESIDE = {("store", "ledger"), ("devices", "spawn"), ("display", "farm"), ("findings", "display"), ("router", "farm"),
+          ("router", "findings")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "numpy": None}
 
 
@@ -110,6 +111,7 @@ def _loaded(code: str) -> set[str]:
 
 def test_a_rank_that_only_searches_loads_no_library_it_does_not_need() -> None:
     assert _loaded("import prng_mpi.sieve") <= {"sqlite3"}
+    assert _loaded("import prng_mpi.jobs") <= {"sqlite3"}
     search = (
         "import numpy as np\nfrom prng_mpi import devices, recipes, sieve\nfrom prng_mpi.search import Search\n"
         "r = recipes.recipe('java.nextInt')\nd = devices.open_device('cpu', r, 0)\n"
