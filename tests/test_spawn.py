@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prng_mpi import spawn
+from prng_mpi.errors import DeviceError
 from support import until
 
 
@@ -92,6 +93,17 @@ def test_a_rank_that_is_killed_takes_its_programs_along(tmp_path: Path) -> None:
         until(lambda: path.exists() and path.read_text(), 20, "no start")
         rank.kill()
     until(lambda: gone(path), spawn.GRACE + 5, "its child lives on")
+
+
+def test_a_helper_that_is_killed_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawn, "_helper", None)
+    spawn.start_helper()
+    path = tmp_path / "pid"
+    code = f"import os, signal, time\nopen({str(path)!r}, 'w').write(str(os.getpid()))\ntime.sleep(0.2)\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(99)"
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="was killed, likely out of memory"):
+            spawn.run([sys.executable, "-c", code])
+    until(lambda: gone(path), 5, "its program lives on")
 
 
 def test_no_launcher_in_a_programs_environment() -> None:

@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
+from prng_mpi.errors import DeviceError
+
 PR_SET_PDEATHSIG = 1
 # What is kept of a program's output: the end of it.
 OUTPUT_MOST = 1 << 20
@@ -174,7 +176,9 @@ def run(
     env: Mapping[str, str] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Finished:
-    """Run a program to its end, through the helper where there is one. env: its whole environment, not set: ours."""
+    """Run a program to its end, through the helper where there is one. env: its whole environment, not set: ours.
+
+    Raises DeviceError if the helper was killed: then this rank can start nothing more."""
     if _helper is None:
         return _run(argv, timeout, env, stopped)
     answer = None
@@ -185,4 +189,6 @@ def run(
                 _helper.write("null")
                 break
         answer = _helper.read()
-    return Finished(**json.loads(answer)) if answer else Finished(127, "the helper that starts programs was killed")
+    if not answer:
+        raise DeviceError("the helper that starts programs for this rank was killed, likely out of memory")
+    return Finished(**json.loads(answer))
