@@ -481,6 +481,10 @@ def test_every_type_on_four_ranks_with_one_job_failing_in_each_way(tmp_path: Pat
     # What does not depend on who ran it is the same in both jobs of a type.
     assert found["sieve_0"]["survivors"] == found["sieve_1"]["survivors"]
     assert found["analysis_0"]["tests"] == found["analysis_1"]["tests"]
+    searches = [result for result in found.values() if result["success"] and "survivors" in result]
+    assert s["survivors"] == sum(len(result["survivors"]) for result in searches) > 0
+    assert s["expected_by_chance"] == pytest.approx(sum(result["expected_by_chance"] for result in searches))
+    assert s["best"]["log10_E"] > -3
     # A second try goes to another rank.
     tries = [(event["job"], event["rank"]) for event in started if event["job"] in modes]
     assert len(set(tries)) == len(tries) == 16

@@ -5,6 +5,7 @@ mpirun -np 4 python -m prng_mpi.jobs --jobs-file jobs.json"""
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ from prng_mpi.ledger import Ledger, identity_hash, merge
 from prng_mpi.records import HIT
 from prng_mpi.router import Outcome, Router
 from prng_mpi.scheduler import Lease, Policy, Scheduler
-from prng_mpi.statistics import format_count
+from prng_mpi.statistics import format_count, format_log10
 from prng_mpi.store import EventLog, write_json
 
 # Seconds past a job's time after which its rank is taken to hang, and of the first wait before a retry.
@@ -232,7 +233,7 @@ class JobsDisplay(Display):
             job, card = self.jobs[lease.start], state.ranks[lease.rank].card
             host = card.host if card else ""
             rows.append(
-                f"{lease.rank:>4}  {host:<10.10} {job.kind:<13} {job.id:<30.30} attempt {lease.attempt}  "
+                f"{lease.rank:>4}  {host:<10.10} {job.kind:<13} {job.id:<24.24} attempt {lease.attempt}  "
                 f"{duration(now - lease.issued)} of at most {duration(job.timeout)}"
             )
         return rows
@@ -330,8 +331,17 @@ def _conclude(batch: Batch, log: _Log, end: End, farm: Farm, wall: float) -> Exi
         "refused": [state.trouble for state in farm.state.ranks.values() if state.trouble],
         "preserve_paths": batch.identity["preserve_paths"], "content": batch.identity["content"], "wall_seconds": wall,
     }  # fmt: skip
-    write_json(batch.folder / "summary.json", summary)
+    found = _evidence(batch, completed)
+    write_json(batch.folder / "summary.json", summary | found)
     rows = [("jobs", f"{len(completed)} of {len(jobs)} done, {len(failed)} failed, in {duration(wall)}")]
+    if found:
+        chance = format_count(float(found["expected_by_chance"]))
+        rows.append(("survivors", f"{format_count(found['survivors'])}, where chance alone gives about {chance}"))
+    if "best" in found:
+        best = found["best"]
+        rows.append(
+            ("best", f"job {best['job_id']}, {best['family']}: E = {format_log10(best['log10_E'])} over all jobs")
+        )
     rows += [("failed", f"{each['job_id']}: {each['error']}") for each in failed[:20]]
     if len(failed) > 20:
         rows.append(("failed", f"and {len(failed) - 20} more; summary.json has all"))
@@ -340,9 +350,33 @@ def _conclude(batch: Batch, log: _Log, end: End, farm: Farm, wall: float) -> Exi
     rows += [("not used", text) for text in summary["refused"]]
     if unfinished or failed:
         rest = f"{end.value}; " if unfinished else ""
-        rows.append(("ended", f"{rest}the same command runs the {unfinished + len(failed)} jobs that are not done"))
+        rows.append(("ended", f"{rest}the same command runs what is not done ({unfinished + len(failed)})"))
     say(sys.stdout, [*rows, ("results", f"{batch.folder}/summary.json")])
     return code
+
+
+def _evidence(batch: Batch, completed: list[Job]) -> dict[str, Any]:
+    """What the sieves that are done found, beside what chance gives them; E of the best counts the hypotheses of all."""
+    survivors, expected, hypotheses = 0, 0.0, 0
+    bests: list[tuple[float, str, str]] = []
+    for job in completed:
+        if isinstance(job.work, SieveWork):
+            result = json.loads((batch.folder / f"{job.id}.json").read_text())
+            survivors += result["stats"]["total_survivors"]
+            expected += result["expected_by_chance"]
+            hypotheses += result["n_hypotheses"]
+            bests += [
+                (said["best_log10_E"] - math.log10(said["n_hypotheses"]), job.id, family)
+                for family, said in result["per_family"].items()
+                if said["best_log10_E"] is not None
+            ]
+    if not hypotheses:
+        return {}
+    found = {"survivors": survivors, "expected_by_chance": expected, "n_hypotheses": hypotheses}
+    if not bests:
+        return found
+    log10_p, name, family = min(bests)
+    return found | {"best": {"job_id": name, "family": family, "log10_E": log10_p + math.log10(hypotheses)}}
 
 
 def _failure(job: Job, attempts: list[tuple[Lease, Finished]], reasons: tuple[str, ...]) -> dict[str, Any]:
