@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -161,3 +162,17 @@ def test_holm_holds_its_promise_on_random_data() -> None:
 def test_too_few_samples_are_refused(call: Callable[[Any], Any]) -> None:
     with pytest.raises(UsageError, match="samples"):
         call(uniform(10, 1, 2))
+
+
+def test_a_device_library_needs_no_more_than_these_functions() -> None:
+    """Stands in for cupy, which has all of them."""
+    names = ("arange", "bincount", "int64", "matmul", "minimum", "nonzero")
+    xp = SimpleNamespace(**{name: getattr(np, name) for name in names}, asnumpy=np.array)
+    outputs = uniform(1000, 18, 30)
+    for test in analysis.TESTS.values():
+        assert test(outputs, 1000, xp).p.tolist() == test(outputs, 1000).p.tolist()
+    for ours, theirs in zip(
+        analysis.autocorrelation(outputs, 3, xp), analysis.autocorrelation(outputs, 3), strict=True
+    ):
+        assert np.array_equal(getattr(ours, "p", ours), getattr(theirs, "p", theirs))
+    assert (analysis.grid_correlation(outputs, 3, xp)[0] == analysis.grid_correlation(outputs, 3)[0]).all()

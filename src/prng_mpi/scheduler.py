@@ -448,7 +448,14 @@ class Scheduler:
             return []
         self._move(rank, r, _RankState.SET_ASIDE)
         self._set_aside[rank] = tuple(r.failed.values())
-        return [Event("set_aside", None, rank, f"rank {rank} failed {len(r.failed)} chunks and gets no more")]
+        return [
+            Event(
+                "set_aside",
+                None,
+                rank,
+                f"rank {rank} failed {len(r.failed)} chunks and gets no more; the last: {reason}",
+            )
+        ]
 
     # -- leases -------------------------------------------------------------------------------------------------
 
