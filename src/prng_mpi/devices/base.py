@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import kernels
+from prng_mpi.devices.tuning import Tuner
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
@@ -45,6 +46,7 @@ class Device(ABC):
 
     kind: str
     name: str
+    tuner: Tuner | None = None
     slice_seconds = 0.25
     first_slice = 1 << 17
 
@@ -101,6 +103,9 @@ class Device(ABC):
                 self._capacity = found + found // 4
                 found, hits = self._sieve(search, at, size, self._capacity)
             seconds = max(time.perf_counter() - began, 1e-6)
+            if self.tuner and size >= int(self._rate * self.slice_seconds / 2) > 0:
+                # Launches that are still growing, and the last of a range, say little.
+                self.tuner.measured(self.tuner.shape, size / seconds)
             # Launches grow at most fourfold, so that one wrong clock reading can't make one of minutes.
             self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
             if search.space:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from prng_mpi import spawn
 from prng_mpi.devices.base import JUMP, Device, Hits, Outputs
+from prng_mpi.devices.tuning import Shape, Tuner
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
@@ -59,6 +61,11 @@ def _cpuinfo(key: str) -> str:
     except OSError:
         pass
     return ""
+
+
+def launch_memory(device: str, text: str) -> Path:
+    """Where the launch shape is kept that suits a program on a device."""
+    return cache_folder() / f"launch-{hashlib.sha256(repr((device, text)).encode()).hexdigest()[:24]}.json"
 
 
 def build(text: str, kind: str) -> Path:
@@ -106,7 +113,8 @@ def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np
 class CpuDevice(Device):
     """kind: a key of the three builds above."""
 
-    grid: ClassVar[tuple[int, int]] = (3, 5)
+    # Launch shapes of the emulated GPU.
+    shapes: ClassVar[tuple[Shape, ...]] = ((5, 3), (8, 2), (3, 7))
 
     def __init__(self, recipe: Recipe, kind: str = "cpu", form: Form = PLAIN) -> None:
         super().__init__(recipe, form)
@@ -120,6 +128,8 @@ class CpuDevice(Device):
         self._group_words = (
             int(self._library.group_words()) if kind == "cpu" and hasattr(self._library, "group_words") else 0
         )
+        if kind == "emulated":
+            self.tuner = Tuner(self.shapes, launch_memory(self.name, text))
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
         self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
@@ -135,8 +145,14 @@ class CpuDevice(Device):
             self._last = (search, search.record(), search.table(), jumps)
         return self._last[1:]
 
+    def _grid(self) -> tuple[int, int]:
+        """(blocks, threads of each) of an emulated launch."""
+        assert self.tuner is not None
+        threads, blocks = self.tuner.shape
+        return blocks, threads
+
     def _slots(self, slots: int) -> ctypes.c_void_p:
-        threads = self.grid[0] * self.grid[1] if self.kind == "emulated" else self.lanes
+        threads = math.prod(self.tuner.shape) if self.tuner else self.lanes
         self._buffer, address = _aligned(self._buffer, slots * threads)
         return address
 
@@ -153,7 +169,7 @@ class CpuDevice(Device):
             *(pointer(hits), ctypes.c_uint64(capacity), pointer(found), buffer),
         )
         if self.kind == "emulated":
-            self._library.sieve_emulated(*self.grid, *arguments)
+            self._library.sieve_emulated(*self._grid(), *arguments)
         else:
             self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
@@ -167,7 +183,7 @@ class CpuDevice(Device):
             *(ctypes.c_uint64(count), pointer(out), self._slots(slots)),
         )
         if self.kind == "emulated":
-            self._library.outputs_emulated(*self.grid, *arguments)
+            self._library.outputs_emulated(*self._grid(), *arguments)
         else:
             self._library.outputs(*arguments)
         return out
