@@ -551,25 +551,26 @@ def test_a_script_gets_its_ranks_gpu_and_nothing_of_mpi_and_its_rank_no_gpu_libr
 
 
 def test_step_3_on_a_host_short_of_memory(tmp_path: Path) -> None:
-    """Two at a time; between batches ten seconds, here made one."""
+    """Two at a time; between batches ten seconds, here made two."""
     jobs = file_of(
         tmp_path, [script(tmp_path, "time.sleep(0.5)", job_id=f"full_scoring_{i:04}") for i in range(5)],
         "full_scoring_jobs.json",
     )  # fmt: skip
     folder = tmp_path / "run"
-    patch = "from prng_mpi import jobfile, admission\njobfile.limits_of = lambda step: admission.Limits(step, 2, 1.0)"
+    patch = "from prng_mpi import jobfile, admission\njobfile.limits_of = lambda step: admission.Limits(step, 2, 2.0)"
     ended = run_jobs(["--jobs-file", jobs, "--output-dir", folder, "--memory-reserve", "1 TB"], 4, patch=patch)
     assert ended.code == 0, ended.stderr
-    assert "limits: max_per_host=2 cooldown=1.0 s (step 3)" in ended.stdout.splitlines()
+    assert "limits: max_per_host=2 cooldown=2.0 s (step 3)" in ended.stdout.splitlines()
     starts, ends = ([e["elapsed"] for e in events(folder) if e["kind"] == kind] for kind in ("job_started", "job_done"))
     assert all(sum(e < at for e in ends) >= i - 1 for i, at in enumerate(starts))
-    assert starts[2] - ends[1] >= 0.99 and starts[4] - ends[3] >= 0.99
+    # A job is over before its result is on the disk and its end in the log.
+    assert starts[2] - ends[1] >= 1.0 and starts[4] - ends[3] >= 1.0
     # With memory to spare nobody rests.
     ended = run_jobs(["--jobs-file", jobs, "--output-dir", tmp_path / "ample", "--memory-reserve", "0"], 4, patch=patch)
     starts, ends = (
         [e["elapsed"] for e in events(tmp_path / "ample") if e["kind"] == kind] for kind in ("job_started", "job_done")
     )
-    assert starts[2] - ends[0] < 0.5
+    assert starts[2] - ends[0] < 1.0
 
 
 def many(folder: Path, count: int, seconds: float) -> Path:
