@@ -345,11 +345,15 @@ def _stand_in(hip: bool = False, memory: int = 2**26) -> Any:
 
 @pytest.fixture
 def cupy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    from prng_mpi.devices.gpu import bind
+
+    bind.cache_clear()
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr("prng_mpi.devices.gpu.launch_memory", lambda name, text: tmp_path / "launch.json")
     stand_in = _stand_in()
     monkeypatch.setitem(sys.modules, "cupy", stand_in)
     yield stand_in
+    bind.cache_clear()
 
 
 @pytest.mark.parametrize("case", CASES[::3], ids=lambda c: f"{c.recipe}-{c.modulus}")
@@ -438,25 +442,27 @@ def test_the_other_vendors_library_is_refused(cupy: Any) -> None:
         devices.open_device("rocm", NEXT_INT, 0)
 
 
-def test_a_rank_sees_its_own_gpu_only(cupy: Any) -> None:
-    from prng_mpi.devices.gpu import bind
+def test_a_rank_sees_its_own_gpu_only() -> None:
+    from prng_mpi.devices.gpu import binding
 
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    bind("cuda", 3)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "4,6"
-    bind("cuda", 1)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
+    assert binding("cuda", 3, {}) == {"CUDA_VISIBLE_DEVICES": "3"}
+    assert binding("cuda", 1, {"CUDA_VISIBLE_DEVICES": "4,6"}) == {"CUDA_VISIBLE_DEVICES": "6"}
     with pytest.raises(DeviceError, match="local rank 1 has no GPU: CUDA_VISIBLE_DEVICES names 1"):
-        bind("cuda", 1)
+        binding("cuda", 1, {"CUDA_VISIBLE_DEVICES": "6"})
 
 
-def test_the_vendors_environment_is_set_and_the_users_kept(cupy: Any) -> None:
+def test_a_rank_that_opens_two_programs_keeps_its_gpu(cupy: Any) -> None:
     from prng_mpi.devices.gpu import bind
 
-    for key in ("HSA_OVERRIDE_GFX_VERSION", "ROCR_VISIBLE_DEVICES"):
-        os.environ.pop(key, None)
-    os.environ["HSA_ENABLE_SDMA"] = "1"
-    bind("rocm", 2)
-    assert os.environ["ROCR_VISIBLE_DEVICES"] == "2" and os.environ["HSA_OVERRIDE_GFX_VERSION"] == "10.3.0"
-    assert os.environ["HSA_ENABLE_SDMA"] == "1"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "4,6"
+    for _ in range(2):
+        bind("cuda", 1)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
+
+
+def test_the_vendors_environment_is_set_and_the_users_kept() -> None:
+    from prng_mpi.devices.gpu import binding
+
+    set_up = binding("rocm", 2, {"HSA_ENABLE_SDMA": "1"})
+    assert set_up["ROCR_VISIBLE_DEVICES"] == "2" and set_up["HSA_OVERRIDE_GFX_VERSION"] == "10.3.0"
+    assert set_up["HSA_ENABLE_SDMA"] == "1"

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,15 @@ class Device(ABC):
         """Outputs first .. first + count - 1 of each seed, in [0, M): '<u4', shape (n, count). A device whose form is not
         plain also gives those before the seeded state, which have negative indices: `first` may be negative."""
         return self._outputs(search, np.ascontiguousarray(seeds, np.uint64), first, count)
+
+    @property
+    def xp(self) -> Any:
+        """The array library of `outputs_there`."""
+        return np
+
+    def outputs_there(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Any:
+        """As `outputs`, in the device's own memory where it has one."""
+        return self.outputs(search, seeds, first, count)
 
     def sieve(self, search: Search, start: int, stop: int, stopped: Callable[[], bool] = lambda: False) -> Hits | None:
         """Every survivor in [start, stop), sorted by seed: HIT (n,). None if `stopped()` said so before the end.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,19 +26,24 @@ MEMORY_SHARE = 0.8
 BUFFER_SHARE = 0.5
 
 
-def bind(kind: str, local_rank: int) -> None:
-    """Show this process one GPU only and set the vendor's environment. Must come before the GPU library's import.
+def binding(kind: str, local_rank: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """What shows a process one GPU only, with the vendor's environment; what `environ` has set is respected.
 
-    ROCR_VISIBLE_DEVICES is the one ROCm obeys before it touches every GPU of the host."""
-    for key, value in profile(kind).environment.items():
-        os.environ.setdefault(key, value)
+    ROCR_VISIBLE_DEVICES is the one ROCm obeys before it touches every GPU of the host. Raises DeviceError."""
+    vendor = {key: environ.get(key, value) for key, value in profile(kind).environment.items()}
     visible = "CUDA_VISIBLE_DEVICES" if kind == "cuda" else "ROCR_VISIBLE_DEVICES"
-    given = [part for part in os.environ.get(visible, "").split(",") if part]
+    given = [part for part in environ.get(visible, "").split(",") if part]
     if given and local_rank >= len(given):
         raise DeviceError(
             f"local rank {local_rank} has no GPU: {visible} names {len(given)}; start as many ranks as GPUs on each host"
         )
-    os.environ[visible] = given[local_rank] if given else str(local_rank)
+    return {**vendor, visible: given[local_rank] if given else str(local_rank)}
+
+
+@functools.cache
+def bind(kind: str, local_rank: int) -> None:
+    """Show this process one GPU only. Must come before the GPU library's import; once, as it then names one."""
+    os.environ.update(binding(kind, local_rank, os.environ))
 
 
 class GpuDevice(Device):
@@ -87,6 +94,10 @@ class GpuDevice(Device):
     def _shape(self) -> Shape:
         assert self.tuner is not None
         return self.tuner.shape
+
+    @property
+    def xp(self) -> Any:
+        return self._cupy
 
     def close(self) -> None:
         self._last = None
@@ -148,6 +159,17 @@ class GpuDevice(Device):
             raise DeviceError(f"{self.name}: the launch over seeds {start} to {start + count - 1} failed: {e}") from e
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
+        try:
+            result: Outputs = self._launch_outputs(search, seeds, first, count).get().reshape(len(seeds), count)
+            return result
+        except self._failures as e:
+            raise DeviceError(f"{self.name}: the launch over {len(seeds)} seeds failed: {e}") from e
+
+    def outputs_there(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Any:
+        return self._launch_outputs(search, seeds, first, count).reshape(len(seeds), count)
+
+    def _launch_outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Any:
+        """The outputs of each seed, one seed after the other, on the device."""
         cupy = self._cupy
         try:
             record, slots = outputs_record(search, first, count, self.form)
@@ -156,9 +178,9 @@ class GpuDevice(Device):
             buffer = cupy.empty(slots * blocks * self._shape[0], np.uint32)
             out = cupy.zeros(len(seeds) * count, np.uint32)
             sizes = (np.uint64(len(seeds)), np.int64(first), np.uint64(count))
-            arguments = (self._upload(record), jumps, cupy.asarray(seeds), *sizes, out, buffer)
+            there = cupy.asarray(np.ascontiguousarray(seeds, np.uint64))
+            arguments = (self._upload(record), jumps, there, *sizes, out, buffer)
             self._outputs_kernel((blocks,), (self._shape[0],), arguments)
-            result: Outputs = out.get().reshape(len(seeds), count)
-            return result
+            return out
         except self._failures as e:
             raise DeviceError(f"{self.name}: the launch over {len(seeds)} seeds failed: {e}") from e
