@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import hybrid, statistics
+from prng_mpi import hybrid, siblings, statistics
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.display import duration, rate
 from prng_mpi.errors import IntegrityError
@@ -243,6 +243,8 @@ def lines(
     if best["heldout"]:
         p = format_log10(best["heldout_log10_p"])
         rows.append(("held out", f"{best['heldout_matches']} of {best['heldout']} other draws, by chance p = {p}"))
+    if found.strong and best["matches"] < best["draws"] and (clue := siblings.hint(search, best["seed"])):
+        rows.append(("hint", clue))
     if found.strong:
         rows.append(("next" if search.misses is None else "stream", " ".join(map(str, best["next_outputs"]))))
     return [*rows, ("verdict", _VERDICTS[found.verdict])]

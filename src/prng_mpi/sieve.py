@@ -50,19 +50,6 @@ HOPELESS_SECONDS = 3e10
 SLOWEST = 30.0
 
 
-def seconds(text: str) -> float:
-    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    text = text.strip()
-    try:
-        value = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 90, 90s, 10m, 3h or 2d") from None
-    if not 0 <= value < 1e10:
-        raise ValueError(f"{text!r} is no time that can pass")
-    return value
-
-
 @dataclass(frozen=True)
 class SieveOptions:
     """Hold every seed of a range against a window of draws, under every skip and offset, beside what chance gives."""
@@ -139,7 +126,7 @@ class SieveOptions:
     time_limit: float | None = option(
         None,
         "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4",
-        parse=seconds,
+        parse=config.parse_seconds,
         metavar="TIME",
         section="Run",
     )
