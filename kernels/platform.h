@@ -19,10 +19,14 @@
 #ifdef GPU
 #define FN static __device__ __forceinline__
 #define KERNEL extern "C" __global__ void
+#define TABLE static __constant__ const
+#define UNROLL _Pragma("unroll")
 typedef unsigned int u32;
 typedef unsigned long long u64;
 #else
 #define FN static inline __attribute__((always_inline))
+#define TABLE static const
+#define UNROLL _Pragma("GCC unroll 32")
 typedef unsigned int u32;
 typedef unsigned long long u64;
 #endif
@@ -52,7 +56,16 @@ FN w64 above64(w64 a, w64 b) { return a > b ? ~0ull : 0ull; }
 FN w32 upto(w32 a, w32 b) { return a <= b ? ~0u : 0u; }
 FN w32 upto64(w64 a, w64 b) { return a <= b ? ~0u : 0u; }
 FN u32 any(w32 mask) { return mask; }
+typedef double real;
+FN real real_of(w64 x) { return (double)x; }
 FN w32 scaled(w64 x, double factor) { return (u32)((double)x * factor); }
+FN w32 whole(real x) { return (u32)x; }
+FN real smaller(real a, double b) { return a < b ? a : b; }
+#ifdef GPU
+FN w64 bits_of(real x) { return (u64)__double_as_longlong(x); }
+#else
+FN w64 bits_of(real x) { union { double x; u64 bits; } both = {x}; return both.bits; }
+#endif
 FN w32 ramp32(void) { return 0; }
 FN w64 ramp64(void) { return 0; }
 #define LANE(x, i) (x)
@@ -65,7 +78,7 @@ FN w64 ramp64(void) { return 0; }
 typedef u32 w32 __attribute__((vector_size(4 * LANES)));
 typedef u64 w64 __attribute__((vector_size(8 * LANES)));
 typedef long long i64_lanes __attribute__((vector_size(8 * LANES)));
-typedef double f64_lanes __attribute__((vector_size(8 * LANES)));
+typedef double real __attribute__((vector_size(8 * LANES)));
 FN w32 all32(u32 x) { return (w32){} + x; }
 FN w64 all64(u64 x) { return (w64){} + x; }
 FN w32 low(w64 x) { return __builtin_convertvector(x, w32); }
@@ -78,9 +91,18 @@ FN w32 upto(w32 a, w32 b) { return (w32)(a <= b); }
 FN w32 upto64(w64 a, w64 b) { return low((w64)(a <= b)); }
 /* x < 2^53, so the conversion is exact and only the product rounds, as in the languages that scale a double. */
 FN w32 scaled(w64 x, double factor) {
-    f64_lanes product = __builtin_convertvector((i64_lanes)x, f64_lanes) * factor;
+    real product = __builtin_convertvector((i64_lanes)x, real) * factor;
     return low((w64)__builtin_convertvector(product, i64_lanes));
 }
+/* The nearest double, also of 64 bits. */
+FN real real_of(w64 x) { return __builtin_convertvector(x, real); }
+/* The integer part of 0 <= x < 2^32. */
+FN w32 whole(real x) { return low((w64)__builtin_convertvector(x, i64_lanes)); }
+FN real smaller(real a, double b) {
+    i64_lanes less = a < b;
+    return (real)(((w64)a & (w64)less) | ((w64)((real){} + b) & ~(w64)less));
+}
+FN w64 bits_of(real x) { return (w64)x; }
 static const u32 ramp[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 FN w32 ramp32(void) { return *(const w32 *)ramp; }
 FN w64 ramp64(void) { return wide(ramp32()); }
@@ -124,6 +146,18 @@ FN w32 most(w32 a, w32 b) {
 FN w64 least64(w64 a, w64 b) { return pick64(above64(a, b), b, a); }
 #define ROTL32(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define ROTL64(x, n) (((x) << (n)) | ((x) >> (64 - (n))))
+
+/* x factor + term, rounded twice: never one instruction that rounds once. */
+FN real times_plus(real x, double factor, double term) {
+#if defined(__CUDACC_RTC__) || defined(__CUDACC__)
+    return __dadd_rn(__dmul_rn(x, factor), term);
+#else
+#ifdef GPU
+#pragma clang fp contract(off)
+#endif
+    return x * factor + term;
+#endif
+}
 
 /* n + 1 in the lanes where a is at most b. */
 FN w32 count_upto(w32 n, w32 a, w32 b) {
