@@ -2,9 +2,13 @@
    caller. `take` makes one raw value of WORDS words; a mapping turns it into `value` and answers which lanes accept
    it. A lane that rejects takes the next raw value. Constants that depend on M come from the host in `search`. */
 
+#include "halves.h"
+
 typedef struct {
     /* the mapping */
     u64 modulus, magic32, magic64, bits, mask, limit, power_of_two;
+    /* the family's least word; how many words each value has where the called function divides, and floor(2^32 / that) */
+    u64 least, share, magic_share;
     /* x mod M can be d where (x - d) inverse, turned right by twos, is at most quotient (M = odd 2^twos) */
     u64 inverse, twos, quotient;
     /* the window and the hypotheses of each seed */
@@ -67,6 +71,22 @@ FN w32 hint64(w32 hopes, w64 x, u32 d, const search *q) {
     return count_upto64(hopes, turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
 }
 
+#define UNIT53 (1.0 / 9007199254740992.0)
+
+#ifdef DIVISOR
+/* (int)(u * M), u = x mod DIVISOR / DIVISOR, where words are below 2 DIVISOR: rand() / (RAND_MAX + 1.0) of C, drand48() of
+   C and Perl, math.random() of Lua 5.1 and 5.3 (lmathlib.c) and of LuaJIT (lib_math.c). */
+FN w32 map_scaled(raw x, w32 *value, const search *q) {
+#if WORD_BITS == 64
+    w64 u = least64(x, x - DIVISOR);
+#else
+    w64 u = wide(least(x, x - DIVISOR));
+#endif
+    *value = whole(real_of(u) / (double)DIVISOR * (double)q->modulus);
+    return all32(~0u);
+}
+#endif
+
 #if WORDS == 1
 #if WORD_BITS == 64
 /* x % M */
@@ -76,6 +96,44 @@ FN w32 map_mod(raw x, w32 *value, const search *q) {
 }
 
 FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint64(hopes, x, d, q); }
+
+/* (int)(random() * M), random() = (x >> 11) 2^-53: numpy 2, random/src/distributions, next_double of each bit generator. */
+FN w32 map_unit_53(raw x, w32 *value, const search *q) {
+    *value = scaled(x >> 11, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* As map_masked, of a 64-bit word: Lua 5.4, lmathlib.c project. */
+FN w32 map_masked(raw x, w32 *value, const search *q) {
+    *value = low(x) & (u32)q->mask;
+    return ~above(*value, all32((u32)(q->modulus - 1)));
+}
+
+/* The high half of x M, again while the low half is below 2^64 mod M: libstdc++ 12, bits/uniform_int_dist.h _S_nd. */
+FN w32 map_lemire64(raw x, w32 *value, const search *q) {
+    *value = low(mul_high64(x, q->modulus));
+    return upto64(all64(~q->limit), x * q->modulus);
+}
+
+/* Int63() >> 32; low bits for a power of two, else u % M, again while u is above the last full multiple: Go 1.19,
+   math/rand/rand.go Int31n, which Intn calls. */
+FN w32 map_go(raw x, w32 *value, const search *q) {
+    w32 u = high(x) & 0x7fffffffu;
+    if (q->power_of_two) {
+        *value = u & (u32)(q->modulus - 1);
+        return all32(~0u);
+    }
+    *value = reduce32(u, q);
+    return upto(u, all32((u32)q->limit));
+}
+
+FN w32 map_go_hint(w32 hopes, raw x, u32 d, const search *q) {
+    w32 u = high(x) & 0x7fffffffu;
+    if (q->power_of_two) return hopes - equal(u & (u32)(q->modulus - 1), all32(d));
+    return hint32(hopes, u, d, q);
+}
+
+FN w32 map_go_refuses(raw x, const search *q) { return above(high(x) & 0x7fffffffu, all32((u32)q->limit)); }
 #else
 FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x, d, q); }
 
@@ -134,9 +192,38 @@ FN w32 map_php_hint(w32 hopes, raw x, u32 d, const search *q) {
 }
 
 FN w32 map_php_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit)); }
+
+/* The high half of x M, again while the low half is below 2^32 mod M (D. Lemire, Fast random integer generation in an
+   interval, ACM TOMACS 29(1), 2019), which of a power of two is the high bits: libstdc++ 12, bits/uniform_int_dist.h
+   _S_nd; numpy 2, random/src/distributions/distributions.c. */
+FN w32 map_lemire(raw x, w32 *value, const search *q) {
+    if (q->power_of_two) {
+        *value = x >> (u32)(33 - q->bits);
+        return all32(~0u);
+    }
+    *value = mul_high32(x, (u32)q->modulus);
+    return ~above(all32(~(u32)q->limit), x * (u32)q->modulus);
+}
+
+FN w32 map_lemire_hint(w32 hopes, raw x, u32 d, const search *q) {
+    if (q->power_of_two) return hopes - equal(x >> (u32)(33 - q->bits), all32(d));
+    return hopes - equal(mul_high32(x, (u32)q->modulus), all32(d));
+}
+
+FN w32 map_lemire_refuses(raw x, const search *q) {
+    return above(all32(~(u32)q->limit), x * (u32)q->modulus);
+}
+
+/* (x - least word) / share, again while M or more: libstdc++ 12, bits/uniform_int_dist.h, downscaling. */
+FN w32 map_divided(raw x, w32 *value, const search *q) {
+    w32 u = x - (u32)q->least;
+    w32 v = mul_high32(u, (u32)q->magic_share);
+    /* The reciprocal is at most one too small. */
+    *value = v - upto(all32((u32)q->share), u - v * (u32)q->share);
+    return above(all32((u32)q->modulus), *value);
+}
 #endif
 #else
-#define UNIT53 (1.0 / 9007199254740992.0)
 /* (int)(random() * M), random() = ((a >> 5) 2^26 + (b >> 6)) 2^-53: CPython 3.11, Modules/_randommodule.c. */
 FN w32 map_unit_27_26(raw x, w32 *value, const search *q) {
     w64 u = (x >> 37) << 26 | (x & 0xffffffffull) >> 6;
@@ -148,6 +235,14 @@ FN w32 map_unit_27_26(raw x, w32 *value, const search *q) {
 FN w32 map_unit_26_27(raw x, w32 *value, const search *q) {
     w64 u = (x >> 38) << 27 | (x & 0xffffffffull) >> 5;
     *value = scaled(u, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (int)(canonical() * M), canonical() = (a + b 2^32) 2^-64 for words a, b, rounded to a double, and the double below 1
+   in place of 1: libstdc++ 12, bits/random.tcc generate_canonical. */
+FN w32 map_canonical(raw x, w32 *value, const search *q) {
+    real u = smaller(real_of(x) * (1.0 / 18446744073709551616.0), 1 - UNIT53);
+    *value = whole(u * (double)q->modulus);
     return all32(~0u);
 }
 #endif

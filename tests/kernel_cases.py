@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from prng_mpi import devices
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.cpu import CpuDevice
-from prng_mpi.recipes import Recipe, recipe, recipes
+from prng_mpi.recipes import MAPPINGS, Recipe, recipe, recipes
 from prng_mpi.records import HIT
 from prng_mpi.search import Search
 
@@ -197,6 +198,23 @@ CASES = (
     Case("php71.mt_rand", 1000, 8, 7, (0, 2), (0, 2), count=1000),
     Case("php71.mt_rand", 8, 8, 5, (0, 2), (0, 2), count=260),
     # Seeds whose second word is rejected, at moduli where one of 25,000 is.
+    Case("numpy.default_rng.integers", 1431655766, 6, 3, (0, 2), (0, 3), start=2**32 - 100),
+    Case("numpy.Philox.integers", 1000, 6, 5, (1, 2), (0, 2), start=2**64 - 200, count=200),
+    Case("numpy.SFC64.integers", 1024, 6, 5, (0, 2), (3, 4)),
+    Case("numpy.Philox.random", 37, 7, 4, (0, 3), (1, 3)),
+    Case("libstdcxx.mt19937.uniform_int", 1431655766, 5, 3, (0, 2), (0, 2), start=2**32 - 130, count=130),
+    Case("libstdcxx.mt19937.uniform_real", 1000, 5, 3, (0, 2), (0, 2), count=150),
+    Case("libstdcxx.mt19937_64.uniform_int", 1000, 5, 3, (0, 2), (150, 158), start=2**32 - 60, count=120),
+    Case("libstdcxx.default_random_engine.uniform_int", 2**30 + 1, 6, 3, (0, 2), (0, 2)),
+    Case("glibc.rand", 1000, 8, 5, (0, 3), (0, 40), count=1500),
+    Case("glibc.rand_scaled", 4_194_319, 4, 3, (0, 2), (0, 2), start=2**32 - 150, count=150),
+    Case("glibc.lrand48", 24, 8, 6, (0, 4), (0, 3), stride=True),
+    Case("perl.rand", 10, 6, 5, (0, 2), (0, 2), start=2**32 - 300),
+    Case("go.Intn", 2**30 + 1, 5, 3, (0, 2), (0, 2), start=2**31 - 150),
+    Case("go.Intn", 8, 6, 5, (100, 101), (0, 2), count=100),
+    Case("lua51.random", 1000, 5, 3, (0, 2), (0, 2)),
+    Case("lua54.random", 2**31 + 1, 6, 3, (0, 2), (0, 2), start=2**64 - 300),
+    Case("luajit.random", 1000, 5, 3, (0, 2), (0, 2)),
     Case("java.nextInt", 200_000, 5, 5, start=5600, count=320, planted=5625),
     Case("php71.mt_rand", 300_000, 5, 5, start=14_500, count=512, planted=14_561),
 )
@@ -213,12 +231,29 @@ MAPPED = {
     "php": (2, 3, 6, 1000, 1024, 2**31, 2**31 + 1, 2**32 - 1, 2**32),
     "unit_27_26": (2, 3, 37, 1000, 2**31 + 1, 2**32),
     "unit_26_27": (2, 3, 37, 1000, 2**31 - 1),
+    "lemire": (2, 3, 6, 1000, 1024, 1431655766, 2**31, 2**31 + 1, 2**32 - 1, 2**32),
+    "lemire64": (2, 3, 6, 1000, 1024, 1431655766, 2**31, 2**31 + 1, 2**32 - 1, 2**32),
+    "divided": (2, 3, 6, 1000, 1024, 2**30, 2**30 + 1, 2**31 - 2),
+    "go": (2, 3, 6, 1000, 1024, 2**30, 2**30 + 1, 2**31 - 1),
+    "canonical": (2, 3, 37, 1000, 2**31 - 1, 2**31),
+    "unit_53": (2, 3, 37, 1000, 2**31 + 1, 2**32),
+    "scaled_31": (2, 3, 37, 1000, 4_194_319, 2**31 - 1, 2**31),
+    "scaled_48": (2, 3, 37, 1000, 4_194_319, 2**31 + 1, 2**32),
+    "scaled_52": (2, 3, 37, 1000, 4_194_319, 2**31 + 1, 2**32),
+    "scaled_rand_max": (2, 3, 37, 1000, 4_194_319, 2**31 - 1),
 }
 _WORD = 2**32 - 1
+_WEYL = 0x9E3779B97F4A7C15
+# Mappings of words of 64 bits, and how many of these they see.
+_WIDE = {"lemire64": 64, "go": 64, "unit_53": 64, "scaled_48": 48, "scaled_52": 52}
 
 
 def mapping_recipe(mapping: str, low_first: bool = False) -> Recipe:
-    """A mapping after xorshift32, whose first word can be anything but 0: its step is undone by `seed_of`."""
+    """A mapping after a generator whose first word can be anything: xorshift32, whose step is undone by `seed_of` and which
+    has no 0, or for wide words a Weyl sequence."""
+    if mapping in _WIDE:
+        weyl = {"a": 1, "c": _WEYL, "bits": _WIDE[mapping]}
+        return dataclasses.replace(recipe("lcg.mod"), name=f"lcg.{mapping}", mapping=mapping, fixed=weyl)
     name = f"xorshift32.{mapping}{'.low' * low_first}"
     return dataclasses.replace(recipe("xorshift32.mod"), name=name, mapping=mapping, low_first=low_first)
 
@@ -266,6 +301,32 @@ def _php(m: int, w: int) -> int | None:
     return None if rejected else w % m
 
 
+def _lemire(m: int, w: int, bits: int = 32) -> int | None:
+    # NumPy's and libstdc++'s: threshold = -range % range, in arithmetic of that many bits.
+    product = w * m
+    return None if product % 2**bits < -m % 2**bits % m else product >> bits
+
+
+def _divided(m: int, w: int) -> int | None:
+    # libstdc++'s downscaling, of words 0 .. 2^32 - 1.
+    scaling = _WORD // m
+    return None if w >= scaling * m else w // scaling
+
+
+def _go(m: int, w: int) -> int | None:
+    # math/rand: Int63 is the word without its top bit, Int31 the upper half of that.
+    v = (w & 2**63 - 1) >> 32
+    if m & (m - 1) == 0:
+        return v & m - 1
+    return None if v > 2**31 - 1 - 2**31 % m else v % m
+
+
+def _canonical(m: int, high: int, low: int) -> int:
+    # generate_canonical sums doubles, the low word first; nextafter(1, 0) stands for 1.
+    real = (low + high * 4294967296.0) / 18446744073709551616.0
+    return int(min(real, 1 - 2.0**-53) * m)
+
+
 # What each language's own text makes of a raw word, or of two; None: it takes the next.
 _VALUES: dict[str, Callable[..., int | None]] = {
     "mod": lambda m, w: w % m,
@@ -275,7 +336,21 @@ _VALUES: dict[str, Callable[..., int | None]] = {
     "php": _php,
     "unit_27_26": lambda m, a, b: int(((a >> 5) * 67108864.0 + (b >> 6)) * (1.0 / 9007199254740992.0) * m),
     "unit_26_27": lambda m, a, b: int((((a >> 6) << 27) + (b >> 5)) * 2.0**-53 * m),
+    "lemire": _lemire,
+    "lemire64": lambda m, w: _lemire(m, w, 64),
+    "divided": _divided,
+    "go": _go,
+    "canonical": _canonical,
+    "unit_53": lambda m, w: int((w >> 11) * (1.0 / 9007199254740992.0) * m),
+    "scaled_31": lambda m, w: int(w % 2**31 / (2147483647 + 1.0) * m),
+    "scaled_48": lambda m, w: int(math.ldexp(w, -48) * m),
+    "scaled_52": lambda m, w: int((1 + w * 2.0**-52 - 1.0) * m),
+    "scaled_rand_max": lambda m, w: int(w % 2147483647 / 2147483647 * m),
 }
+
+
+def _next(which: Recipe, x: int) -> int:
+    return (x + _WEYL) % 2 ** _WIDE[which.mapping] if which.mapping in _WIDE else _step(x)
 
 
 def mapped(which: Recipe, modulus: int, seed: int, count: int) -> list[int]:
@@ -284,7 +359,7 @@ def mapped(which: Recipe, modulus: int, seed: int, count: int) -> list[int]:
     while len(values) < count:
         words = []
         for _ in range(which.map.words):
-            x = _step(x)
+            x = _next(which, x)
             words.append(x)
         # The words as the mapping sees them: the high one first.
         value = _VALUES[which.mapping](modulus, *(words[::-1] if which.low_first else words))
@@ -294,6 +369,11 @@ def mapped(which: Recipe, modulus: int, seed: int, count: int) -> list[int]:
 
 def mapping_seeds(mapping: str, m: int) -> list[int]:
     """Seeds whose first word lies at the bounds where a mapping begins to reject, at the ends, and in between."""
+    if mapping in _WIDE:
+        span = 2 ** _WIDE[mapping]
+        ends = [-(-k * span // m) for k in (0, 1, 2, m // 2, m - 1, m)] + [2**31 - 2**31 % m << 32]
+        inner = [_WEYL, 0xD1B54A32D192ED03, span // 2]
+        return sorted({(end + step - _WEYL) % span for end in ends + inner for step in range(-4, 3)})
     limits = [
         2**32 - 2**32 % m,
         2 * (2**31 - 2**31 % m),
@@ -301,8 +381,16 @@ def mapping_seeds(mapping: str, m: int) -> list[int]:
     ]
     near = {limit + step for limit in limits for step in (-2, -1, 0, 1, 2)}
     low = {n for base in (0, 2**20, 2**31) for n in range(base + m - 2, base + m + 3)} if m < 2**31 else set()
-    words = near | low | {1, 2, m - 1, m, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 0x9E3779B9, 0x12345678}
-    return [seed_of(word) for word in sorted(words) if 0 < word < 2**32]
+    shares = {
+        -(-k * span // m) + step
+        for span in (2**31 - 1, 2**31, 2**32)
+        for k in (1, m // 2, m - 1)
+        for step in (-1, 0, 1)
+    }
+    words = near | low | shares | {1, 2, m - 1, m, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 0x9E3779B9, 0x12345678}
+    # A word that is scaled is below twice the divisor.
+    stop = min(2**32, 2 * (MAPPINGS[mapping].divisor or 2**32))
+    return [seed_of(word) for word in sorted(words) if 0 < word < stop]
 
 
 def wrong_mappings(device: Device, moduli: tuple[int, ...]) -> list[str]:
@@ -313,5 +401,5 @@ def wrong_mappings(device: Device, moduli: tuple[int, ...]) -> list[str]:
         rows = device.outputs(search_of(which, m), u64(seeds), 0, 3)
         for seed, row in zip(seeds, rows.tolist(), strict=True):
             if row != (right := mapped(which, m, seed, 3)):
-                wrong.append(f"{which.name}, modulus {m}, first word {_step(seed)}: {row} instead of {right}")
+                wrong.append(f"{which.name}, modulus {m}, first word {_next(which, seed)}: {row} instead of {right}")
     return wrong

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import runpy
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -220,6 +222,41 @@ def test_chances_of_plain_modulo_are_counted_exactly() -> None:
         assert got.tolist() == counted.tolist()
     shifted = which.chances(np.arange(4, dtype=np.uint32), 4, which.params({"bits": 10, "shift": 9}))
     assert shifted.tolist() == [0.5, 0.5, 0, 0]
+
+
+@pytest.mark.parametrize("divisor", [1024, 1023, 1000])
+def test_chances_of_scaled_words_are_counted_exactly(divisor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MAPPINGS, "scaled_48", dataclasses.replace(MAPPINGS["scaled_48"], divisor=divisor))
+    which, words = dataclasses.replace(recipe("lcg.mod"), mapping="scaled_48"), np.arange(2**10)
+    for modulus in (3, 7, 1000, 1023, 1024, 5000, 2**32 - 5):
+        values = np.floor(words % divisor / divisor * modulus).astype(np.uint32)
+        counted = {int(d): float((values == d).sum()) / 2**10 for d in {*values, 0, 1, modulus - 1}}
+        got = which.chances(np.array([*counted], np.uint32), modulus, which.params({"bits": 10}))
+        assert got.tolist() == [*counted.values()]
+
+
+@pytest.mark.parametrize("name", ["glibc.rand_scaled", "perl.rand", "lua51.random", "luajit.random"])
+def test_chances_of_scaled_words_are_one_in_all(name: str) -> None:
+    which = recipe(name)
+    for modulus in (2, 3, 1000, 1024):
+        chances = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({}))
+        assert chances.sum() == 1 and chances == pytest.approx(np.full(modulus, 1 / modulus), rel=2e-6)
+    # Values of which a double's rounding takes or gives a word: all of a stretch, by the words themselves.
+    modulus, divisor = 2**31 - 5, which.map.divisor
+    assert divisor is not None
+    draws = np.arange(10**9, 10**9 + 50)
+    span = divisor * draws[[0, -1]] // modulus + [-2, divisor // modulus + 4]
+    words = np.arange(*span) if span[1] - span[0] < 10**6 else np.zeros(0)
+    counted = np.floor(words / divisor * modulus)
+    if len(words):
+        total = kernels.family(which.family).word_range(which.params({}))[1] + 1
+        expected = [(counted == d).sum() / total for d in draws]
+        assert which.chances(draws.astype(np.uint32), modulus, which.params({})).tolist() == expected
+
+
+def test_gos_table_is_what_its_own_program_would_print_after_days() -> None:
+    script = runpy.run_path(str(Path(__file__).parent / "vectors" / "make" / "cooked607.py"))
+    assert (kernels.folder() / "cooked607.h").read_text() == script["header"]()
 
 
 def test_chances_respect_the_least_and_largest_word() -> None:

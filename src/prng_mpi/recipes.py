@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 
@@ -18,7 +19,8 @@ Known = tuple[int, int, tuple[int, ...]]
 @dataclass(frozen=True)
 class Mapping:
     """How a raw value becomes a value in [0, M); `function` is in kernels/mapping.h. Uniform mappings give every value
-    with probability 1/M exactly (or to 2^-53); the plain modulo does not where M does not divide the word's range."""
+    with probability 1/M exactly (or to 2^-53); the plain modulo does not where M does not divide the word's range, nor does
+    the scaling of words that a double holds whole: a word u becomes int(u % divisor / divisor * M)."""
 
     function: str
     rejects: bool = False
@@ -28,6 +30,7 @@ class Mapping:
     # Width of what is divided by M, where a rejection is a value above the last full multiple of it.
     bits: int | None = None
     hint: bool = False
+    divisor: int | None = None
 
 
 MAPPINGS = {
@@ -38,12 +41,23 @@ MAPPINGS = {
     "php": Mapping("map_php", rejects=True, bits=32, hint=True),
     "unit_27_26": Mapping("map_unit_27_26", words=2),
     "unit_26_27": Mapping("map_unit_26_27", words=2, max_modulus=2**31 - 1),
+    "lemire": Mapping("map_lemire", rejects=True, bits=32, hint=True),
+    "lemire64": Mapping("map_lemire64", rejects=True, bits=64),
+    "divided": Mapping("map_divided", rejects=True, max_modulus=2**31 - 2),
+    "go": Mapping("map_go", rejects=True, max_modulus=2**31 - 1, bits=31, hint=True),
+    "canonical": Mapping("map_canonical", words=2, max_modulus=2**31),
+    "unit_53": Mapping("map_unit_53"),
+    "scaled_31": Mapping("map_scaled", max_modulus=2**31, uniform=False, divisor=2**31),
+    "scaled_48": Mapping("map_scaled", uniform=False, divisor=2**48),
+    "scaled_52": Mapping("map_scaled", uniform=False, divisor=2**52),
+    "scaled_rand_max": Mapping("map_scaled", max_modulus=2**31 - 1, uniform=False, divisor=2**31 - 1),
 }
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The unit users name. `verified`: the runtime or text its vectors come from; `seed_bits` None: the family's."""
+    """The unit users name. `verified`: the runtime or text its vectors come from; `seed_bits` None: the family's; `halves`:
+    a word of 64 bits serves two calls, its low half first; `max_modulus` None: the mapping's."""
 
     name: str
     title: str
@@ -53,12 +67,20 @@ class Recipe:
     seeding: str = "seed"
     _seed_bits: int | None = None
     low_first: bool = False
+    halves: bool = False
+    max_modulus: int | None = None
     fixed: dict[str, int] = field(default_factory=dict)
     known: tuple[Known, ...] = ()
 
     @property
     def map(self) -> Mapping:
-        return MAPPINGS[self.mapping]
+        found = MAPPINGS[self.mapping]
+        return found if self.max_modulus is None else dataclasses.replace(found, max_modulus=self.max_modulus)
+
+    @property
+    def word_bits(self) -> int:
+        """Width of the words that the mapping sees."""
+        return 32 if self.halves else kernels.family(self.family).word_bits
 
     def params(self, given: dict[str, int]) -> dict[str, int]:
         """The family's parameters: its defaults, what the recipe fixes, what the user gave, in [0, 2^64).
@@ -104,6 +126,8 @@ class Recipe:
         defines |= {"HINT": f"{self.map.function}_hint"} if self.map.hint else {}
         defines |= {"REFUSES": f"{self.map.function}_refuses"} if self.map.hint and self.map.rejects else {}
         defines |= {"LOW_WORD_FIRST": 1} if self.low_first else {}
+        defines |= {"HALVES": 1} if self.halves else {}
+        defines |= {"DIVISOR": f"{self.map.divisor}u{'ll' * (self.word_bits > 32)}"} if self.map.divisor else {}
         return kernels.source(self.family, tuple(defines.items()), method)
 
     def chances(self, draws: npt.NDArray[np.uint32], modulus: int, params: dict[str, int]) -> npt.NDArray[np.float64]:
@@ -112,10 +136,15 @@ class Recipe:
             return np.full(len(draws), 1.0 / modulus)
         low, high = kernels.family(self.family).word_range(params)
         span = high - low + 1
+        divisor = self.map.divisor
 
         def words_of(d: int) -> int:
-            # Words w in [low, high] with w mod M = d.
-            return (high - d) // modulus - (low - 1 - d) // modulus
+            if divisor is None:
+                # Words w in [low, high] with w mod M = d.
+                return (high - d) // modulus - (low - 1 - d) // modulus
+            first, last = _least_scaled(d, divisor, modulus), _least_scaled(d + 1, divisor, modulus)
+            again = span - divisor
+            return last - first + min(last, again) - min(first, again)
 
         return np.array([words_of(int(d)) / span for d in draws])
 
@@ -123,6 +152,16 @@ class Recipe:
         """Raises UsageError unless 2 <= modulus <= what the called function takes."""
         if not 2 <= modulus <= self.map.max_modulus:
             raise UsageError(f"--modulus {modulus}: recipe {self.name} takes 2 to {self.map.max_modulus}")
+
+
+def _least_scaled(d: int, divisor: int, modulus: int) -> int:
+    """The least u whose int(u / divisor * modulus), by doubles, is d or more: about d divisor / modulus, for they round."""
+    u = -(-d * divisor // modulus)
+    while u and (u - 1) / divisor * modulus >= d:
+        u -= 1
+    while u / divisor * modulus < d:
+        u += 1
+    return u
 
 
 _REPLACED = "description of the replaced system"
@@ -202,6 +241,181 @@ _LANGUAGES = (
                (42, 1000, (542, 67, 876, 414, 26)),
                (12345, 1024, (482, 485, 285, 129, 420)),
                (1, 2147483649, (1791095845, 491263, 550290313, 1298508491, 630311759)),
+           )),
+    Recipe("numpy.RandomState.random_sample",
+           "int(numpy.random.RandomState(seed).random_sample() * M)",
+           "mt19937", "unit_27_26", "NumPy 2",
+           known=(
+               (42, 1000, (374, 950, 731, 598, 156)),
+               (12345, 1024, (951, 323, 188, 209, 581)),
+               (4294967295, 4294967296, (419326371, 3918654482, 3388880816, 3350089944, 77050313)),
+           )),
+    Recipe("numpy.default_rng.integers", "numpy.random.default_rng(seed).integers(M)", "pcg64", "lemire", "NumPy 2",
+           halves=True,
+           known=(
+               (42, 1000, (89, 773, 654, 438, 433)),
+               (12345, 1024, (715, 232, 807, 324, 209)),
+               (18446744073709551615, 1431655766, (973564115, 1360180851, 1210195452, 513164824, 10598664)),
+           )),
+    Recipe("numpy.default_rng.random",
+           "int(numpy.random.default_rng(seed).random() * M)",
+           "pcg64", "unit_53", "NumPy 2",
+           known=(
+               (42, 1000, (773, 438, 858, 697, 94)),
+               (12345, 1024, (232, 324, 816, 692, 400)),
+               (18446744073709551615, 4294967296, (2920692346, 3630586357, 31795993, 3842140847, 553901464)),
+           )),
+    Recipe("numpy.Philox.integers",
+           "numpy.random.Generator(Philox(seed)).integers(M)",
+           "philox4x64", "lemire", "NumPy 2",
+           halves=True,
+           known=(
+               (42, 1000, (925, 86, 140, 141, 407)),
+               (12345, 1024, (898, 430, 629, 668, 274)),
+               (18446744073709551615, 1431655766, (847842098, 1347959840, 1328031838, 1109064894, 925236582)),
+           )),
+    Recipe("numpy.Philox.random",
+           "int(numpy.random.Generator(Philox(seed)).random() * M)",
+           "philox4x64", "unit_53", "NumPy 2",
+           known=(
+               (42, 1000, (86, 141, 270, 874, 170)),
+               (12345, 1024, (430, 668, 443, 551, 720)),
+               (18446744073709551615, 4294967296, (2543526294, 4043879521, 3984095515, 2775709746, 1704789574)),
+           )),
+    Recipe("numpy.SFC64.integers", "numpy.random.Generator(SFC64(seed)).integers(M)", "sfc64", "lemire", "NumPy 2",
+           seeding="seed_sequenced", halves=True,
+           known=(
+               (42, 1000, (245, 529, 427, 378, 609)),
+               (12345, 1024, (620, 195, 991, 313, 950)),
+               (18446744073709551615, 1431655766, (1012137817, 960757132, 218999288, 731126224, 243275779)),
+           )),
+    Recipe("numpy.SFC64.random",
+           "int(numpy.random.Generator(SFC64(seed)).random() * M)",
+           "sfc64", "unit_53", "NumPy 2",
+           seeding="seed_sequenced",
+           known=(
+               (42, 1000, (529, 378, 945, 421, 641)),
+               (12345, 1024, (195, 313, 503, 587, 969)),
+               (18446744073709551615, 4294967296, (205613844, 2882271397, 2193378672, 3591873800, 466279752)),
+           )),
+    Recipe("torch.randint",
+           "torch.manual_seed(seed); torch.randint(0, M, ()) on the CPU",
+           "mt19937", "mod", "PyTorch 2.13",
+           max_modulus=2**28 - 1,
+           known=(
+               (42, 1000, (542, 67, 876, 414, 26)),
+               (12345, 1024, (482, 485, 285, 129, 420)),
+               (4294967295, 268435455, (150890916, 210911523, 160558106, 830544, 167655360)),
+           )),
+    Recipe("glibc.rand", "srand(seed); rand() % M, C on glibc", "glibc_rand", "mod", "glibc 2.36",
+           known=(
+               (42, 1000, (166, 740, 881, 241, 12)),
+               (12345, 1024, (71, 405, 1005, 827, 609)),
+               (4294967295, 2147483648, (254925627, 1205188300, 366127624, 1401405153, 76053476)),
+           )),
+    Recipe("glibc.rand_scaled",
+           "srand(seed); (int)(rand() / (RAND_MAX + 1.0) * M), C on glibc",
+           "glibc_rand", "scaled_31", "glibc 2.36",
+           known=(
+               (42, 1000, (33, 329, 690, 422, 206)),
+               (12345, 1024, (182, 409, 170, 217, 63)),
+               (4294967295, 2147483648, (254925627, 1205188300, 366127624, 1401405153, 76053476)),
+           )),
+    Recipe("glibc.lrand48", "srand48(seed); lrand48() % M, C", "drand48", "mod", "glibc 2.36",
+           fixed={"shift": 17},
+           known=(
+               (42, 1000, (263, 821, 827, 6, 913)),
+               (12345, 1024, (144, 625, 561, 245, 923)),
+               (4294967295, 2147483648, (644300343, 97305740, 768640432, 869611528, 1265120434)),
+           )),
+    Recipe("glibc.drand48", "srand48(seed); (int)(drand48() * M), C", "drand48", "scaled_48", "glibc 2.36",
+           fixed={"shift": 0},
+           known=(
+               (42, 1000, (744, 342, 111, 422, 81)),
+               (12345, 1024, (230, 941, 211, 742, 749)),
+               (4294967295, 2147483648, (644300343, 97305740, 768640432, 869611528, 1265120434)),
+           )),
+    Recipe("libstdcxx.mt19937.uniform_int",
+           "std::mt19937(seed), uniform_int_distribution<int>(0, M - 1), libstdc++ 10 and later",
+           "mt19937", "lemire", "libstdc++ 12",
+           max_modulus=2**31,
+           known=(
+               (42, 1000, (374, 796, 950, 183, 731)),
+               (12345, 1024, (951, 911, 323, 133, 188)),
+               (4294967295, 1431655766, (805583213, 1129626940, 753510933, 1116696647, 1103255038)),
+           )),
+    Recipe("libstdcxx.mt19937.uniform_real",
+           "std::mt19937(seed), (int)uniform_real_distribution<double>(0, M), libstdc++",
+           "mt19937", "canonical", "libstdc++ 12",
+           low_first=True,
+           known=(
+               (42, 1000, (796, 183, 779, 596, 445)),
+               (12345, 1024, (911, 133, 40, 846, 544)),
+               (4294967295, 2147483647, (239673488, 1208374819, 1130266399, 1654882556, 608944015)),
+           )),
+    Recipe("libstdcxx.mt19937_64.uniform_int",
+           "std::mt19937_64(seed), uniform_int_distribution<int>(0, M - 1), libstdc++ 10 and later",
+           "mt19937_64", "lemire64", "libstdc++ 12",
+           max_modulus=2**31,
+           known=(
+               (42, 1000, (755, 639, 752, 136, 903)),
+               (12345, 1024, (366, 410, 705, 573, 588)),
+               (18446744073709551615, 1431655766, (37099731, 1027802541, 55043959, 735914699, 1341034385)),
+           )),
+    Recipe("libstdcxx.default_random_engine.uniform_int",
+           "std::default_random_engine(seed), uniform_int_distribution<int>(0, M - 1), libstdc++",
+           "minstd0", "divided", "libstdc++ 12",
+           known=(
+               (42, 1000, (0, 524, 735, 263, 376)),
+               (12345, 1024, (98, 854, 970, 36, 11)),
+               (4294967295, 1073741825, (16806, 282475248, 984943657, 470211271, 101027543)),
+           )),
+    Recipe("perl.rand", "srand(seed); int(rand(M)), Perl 5.20 and later", "drand48", "scaled_48", "Perl 5.36",
+           fixed={"shift": 0},
+           known=(
+               (42, 1000, (744, 342, 111, 422, 81)),
+               (12345, 1024, (230, 941, 211, 742, 749)),
+               (4294967295, 4294967295, (1288600687, 194611480, 1537280863, 1739223056, 2530240867)),
+           )),
+    Recipe("go.Intn", "rand.New(rand.NewSource(seed)).Intn(M), math/rand", "alfg607", "go", "Go 1.19",
+           known=(
+               (42, 1000, (305, 987, 668, 750, 423)),
+               (12345, 1024, (75, 607, 368, 604, 857)),
+               (4294967295, 1073741825, (939984059, 911902081, 140954425, 336122540, 208240456)),
+           )),
+    Recipe("lua51.random",
+           "math.randomseed(seed); math.random(0, M - 1), Lua 5.1 on glibc",
+           "glibc_rand", "scaled_rand_max", "Lua 5.1.5",
+           known=(
+               (42, 1000, (33, 329, 690, 422, 206)),
+               (12345, 1024, (182, 409, 170, 217, 63)),
+               (2147483647, 2147483647, (1065668062, 2142264300, 1066566375, 1064012770, 2141034222)),
+           )),
+    Recipe("lua53.random",
+           "math.randomseed(seed); math.random(0, M - 1), Lua 5.3 on glibc",
+           "glibc_rand", "scaled_31", "Lua 5.3.6",
+           seeding="seed_and_discard",
+           known=(
+               (42, 1000, (329, 690, 422, 206, 250)),
+               (12345, 1024, (409, 170, 217, 63, 55)),
+               (4294967295, 2147483647, (1205188299, 366127623, 1401405152, 76053475, 1604170157)),
+           )),
+    Recipe("lua54.random",
+           "math.randomseed(seed); math.random(0, M - 1), Lua 5.4",
+           "xoshiro256ss", "masked", "Lua 5.4.4",
+           seeding="seed_lua",
+           known=(
+               (42, 1000, (741, 49, 331, 341, 949)),
+               (12345, 1024, (105, 374, 14, 118, 254)),
+               (9223372036854775807, 2147483647, (1171608633, 1491451752, 1263118056, 107559245, 1214443337)),
+           )),
+    Recipe("luajit.random",
+           "math.randomseed(seed); math.random(0, M - 1), LuaJIT",
+           "tausworthe223", "scaled_52", "LuaJIT 2.1",
+           known=(
+               (42, 1000, (956, 8, 538, 434, 719)),
+               (12345, 1024, (366, 210, 810, 427, 52)),
+               (4294967295, 2147483647, (2136574116, 2090909993, 1252106092, 56251176, 941285568)),
            )),
 )  # fmt: skip
 
