@@ -14,7 +14,7 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "errors records config history kernels recipes search statistics profiles scheduler __init__",
+    0: "hybrid windows errors records config observations history spaces kernels recipes search statistics profiles scheduler __init__",
     1: "comm spawn ledger store devices",
     2: "startup farm display step findings",
     3: "sieve bench recover __main__",

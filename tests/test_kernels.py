@@ -224,15 +224,18 @@ def test_chances_of_plain_modulo_are_counted_exactly() -> None:
     assert shifted.tolist() == [0.5, 0.5, 0, 0]
 
 
-@pytest.mark.parametrize("divisor", [1024, 1023, 1000])
-def test_chances_of_scaled_words_are_counted_exactly(divisor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MAPPINGS, "scaled_48", dataclasses.replace(MAPPINGS["scaled_48"], divisor=divisor))
-    which, words = dataclasses.replace(recipe("lcg.mod"), mapping="scaled_48"), np.arange(2**10)
-    for modulus in (3, 7, 1000, 1023, 1024, 5000, 2**32 - 5):
-        values = np.floor(words % divisor / divisor * modulus).astype(np.uint32)
-        counted = {int(d): float((values == d).sum()) / 2**10 for d in {*values, 0, 1, modulus - 1}}
-        got = which.chances(np.array([*counted], np.uint32), modulus, which.params({"bits": 10}))
-        assert got.tolist() == [*counted.values()]
+def test_chances_of_words_of_which_the_last_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Lua 5.1 has rand() % RAND_MAX; here with few words, counted one by one.
+    def value(x: Any, m: int) -> Any:
+        return np.floor(x / 1000 * m).astype(int)
+
+    small = dataclasses.replace(MAPPINGS["rand_max"], rising=lambda x, m: int(value(x, m)), again=1000)
+    monkeypatch.setitem(MAPPINGS, "rand_max", small)
+    which, words = dataclasses.replace(recipe("lcg.mod"), mapping="rand_max"), np.arange(2**10)
+    for modulus in (3, 7, 999, 1000, 1024, 5000):
+        counted = np.bincount(value(words % 1000, modulus), minlength=modulus) / 2**10
+        got = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({"bits": 10}))
+        assert got.tolist() == counted.tolist()
 
 
 @pytest.mark.parametrize("name", ["glibc.rand_scaled", "perl.rand", "lua51.random", "luajit.random"])
@@ -240,18 +243,15 @@ def test_chances_of_scaled_words_are_one_in_all(name: str) -> None:
     which = recipe(name)
     for modulus in (2, 3, 1000, 1024):
         chances = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({}))
-        assert chances.sum() == 1 and chances == pytest.approx(np.full(modulus, 1 / modulus), rel=2e-6)
-    # Values of which a double's rounding takes or gives a word: all of a stretch, by the words themselves.
-    modulus, divisor = 2**31 - 5, which.map.divisor
-    assert divisor is not None
-    draws = np.arange(10**9, 10**9 + 50)
-    span = divisor * draws[[0, -1]] // modulus + [-2, divisor // modulus + 4]
-    words = np.arange(*span) if span[1] - span[0] < 10**6 else np.zeros(0)
-    counted = np.floor(words / divisor * modulus)
-    if len(words):
-        total = kernels.family(which.family).word_range(which.params({}))[1] + 1
-        expected = [(counted == d).sum() / total for d in draws]
-        assert which.chances(draws.astype(np.uint32), modulus, which.params({})).tolist() == expected
+        assert chances.sum() == pytest.approx(1, abs=1e-15)
+        assert chances == pytest.approx(np.full(modulus, 1 / modulus), rel=1e-6)
+
+
+def test_chances_of_rand_max_itself() -> None:
+    # RAND_MAX % RAND_MAX is Lua 5.1's second 0; of C's values below RAND_MAX the first has a second word.
+    for name in ("lua51.random", "glibc.rand_scaled"):
+        chances = recipe(name).chances(np.array([0, 1, 2**31 - 2], np.uint32), 2**31 - 1, {})
+        assert (chances * 2**31).tolist() == [2, 1, 1]
 
 
 def test_gos_table_is_what_its_own_program_would_print_after_days() -> None:
@@ -266,6 +266,44 @@ def test_chances_respect_the_least_and_largest_word() -> None:
         [2147483 / (2**31 - 2), 2147484 / (2**31 - 2), 2147484 / (2**31 - 2), 2147483 / (2**31 - 2)]
     )
     assert recipe("java.nextInt").chances(np.array([3], np.uint32), 1000, {}).tolist() == [1e-3]
+
+
+def test_chances_of_scaled_words_are_counted_exactly() -> None:
+    # All words of the small generators, each mapped as the language does, and counted one by one.
+    words = np.arange(2**24, dtype=np.uint32)
+    singles = words.astype(np.float32) * np.float32(2**-24)
+    for name, modulus in (("vba.Rnd", 1000), ("vba.Rnd", 32767), ("java.nextFloat", 2**24 - 1)):
+        counted = np.bincount((singles * np.float32(modulus)).astype(np.int64), minlength=modulus) / 2**24
+        some = np.unique(np.concatenate([np.arange(500), np.linspace(0, modulus - 1, 500).astype(int)]))
+        assert (
+            recipe(name).chances(some.astype(np.uint32), modulus, recipe(name).params({})).tolist()
+            == counted[some].tolist()
+        )
+    for name, span in (
+        ("php52.mt_rand", 2**31),
+        ("delphi.Random", 2**32),
+        ("dotnet.Next", 2**31 - 1),
+        ("mysql.RAND", 2**30 - 1),
+    ):
+        which, modulus = recipe(name), 3 * 2**16
+        # Which words give d: those in [d span / M, (d + 1) span / M).
+        count = [-(-(d + 1) * span // modulus) - -(-d * span // modulus) for d in (0, 1, 2, 77, modulus - 1)]
+        got = which.chances(np.array([0, 1, 2, 77, modulus - 1], np.uint32), modulus, which.params({}))
+        assert got == pytest.approx(np.array(count) / span, rel=1e-15, abs=1 / span)
+        everything = which.chances(np.arange(1000, dtype=np.uint32), 1000, which.params({}))
+        assert everything.sum() == pytest.approx(1, abs=1e-12)
+    # Half of the values of a modulus just above half the words have two words each, the others one.
+    some = recipe("php52.mt_rand").chances(np.arange(9, dtype=np.uint32), 3 << 29, {})
+    assert set((some * 2**31).tolist()) == {1.0, 2.0}
+
+
+def test_chances_of_words_that_lose_a_bit() -> None:
+    # mt_rand() has 31 bits.
+    chances = recipe("php71.mt_rand_mod").chances(np.array([0, 1, 2**30], np.uint32), 2**30 + 1, {})
+    assert (chances * 2**31).tolist() == [2, 2, 1]
+    # MSVC's rand has 15.
+    which = recipe("msvc.rand")
+    assert (which.chances(np.array([0, 767, 768], np.uint32), 1000, which.params({})) * 2**15).tolist() == [33, 33, 32]
 
 
 @pytest.mark.parametrize(
@@ -308,7 +346,9 @@ def test_seed_limits() -> None:
     limits = {name: recipe(name).seed_limit(recipe(name).params({})) for name in recipes()}
     assert limits["java.nextInt"] == limits["java.mod"] == 2**48
     assert limits["orig.pcg32"] == limits["mt19937.mod"] == limits["php71.mt_rand"] == 2**32
-    assert limits["python.randrange"] == limits["pcg32.mod"] == 2**64
+    assert limits["dotnet.Next"] == limits["msvc.rand"] == 2**31 and limits["vba.Rnd"] == 2**24
+    assert limits["jsc.random"] == limits["mysql.RAND"] == limits["ruby.rand"] == limits["php52.mt_rand"] == 2**32
+    assert limits["v8_14.random"] == limits["python.randrange"] == limits["pcg32.mod"] == 2**64
     assert recipe("lcg.mod").seed_limit(recipe("lcg.mod").params({"bits": 48})) == 2**48
 
 

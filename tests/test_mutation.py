@@ -20,11 +20,21 @@ from prng_mpi.devices import cpu
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe, recipe, recipes
+from test_prev import Walker, philox_block
 
 PRISTINE = kernels.folder()
 FAMILIES = sorted(path.name for path in (PRISTINE / "families").glob("*.h"))
 # Texts that several families share, each with a recipe that needs all of it.
-SHARED = {"mix.h": ["splitmix64.mod"], "philox.h": ["philox4x32.mod"], "affine.h": ["lcg.mod", "orig.lcg32"]}
+SHARED = {
+    "mix.h": ["splitmix64.mod"],
+    "philox.h": ["philox4x32.mod"],
+    "affine.h": ["lcg.mod", "orig.lcg32"],
+    "twister.h": ["mt19937.mod"],
+    "browser.h": ["v8.mod", "jsc.mod"],
+    "pool.h": ["v8.mod"],
+}
+# No known answer lies before the seed: test_prev.py holds these.
+BACKWARD = {"prev", "affine_back"}
 
 # What no mutant may change: comments, what other builds see, indices of memory (a crash would end the tests), and the
 # high half of a block's counter, which is 0 until output 2^34.
@@ -115,13 +125,29 @@ def _recipes_of(family: str, function: str) -> list[Recipe]:
     return seeded or [r for r in of_family if r.mapping == "mod"]
 
 
+def _walks_wrongly(which: Recipe) -> bool:
+    """Whether steps back and ahead again, or ahead and back, do not bring back the same words: the inverse step's answer."""
+    walk = Walker(which, "reference")
+    for seed in (42, 2**32 - 1, *([2**33 + 5] if which.family == "philox4x32" else [])):
+        walk.seed(seed)
+        back = walk.back(700)
+        if (walk.ahead(700) != back[::-1]).any() or (walk.ahead(30) != walk.back(30)[::-1]).any():
+            return True
+        # Blocks before the first have counters of their own.
+        if which.family == "philox4x32" and back[:4, 0].tolist() != philox_block(2**128 - 1, seed)[::-1]:
+            return True
+    return False
+
+
 def _survivors(path: Path, choose: Callable[[str], list[Recipe]]) -> tuple[list[str], int]:
     """Mutants of a file that no known answer notices, and how many mutants there were."""
     alive, count = [], 0
     for label, function, text in mutants(path.read_text()):
+        if function in BACKWARD:
+            continue
         count += 1
         with changed(path, text):
-            alive += [] if any(_refused(which) for which in choose(function)) else [label]
+            alive += [] if any(_refused(which) or _walks_wrongly(which) for which in choose(function)) else [label]
     return alive, count
 
 
@@ -130,7 +156,7 @@ def test_known_answers_notice_every_mutant_of_a_family(folder: Path, name: str) 
     family = name.removesuffix(".h")
     assert not any(_refused(which) for which in _recipes_of(family, ""))
     alive, count = _survivors(folder / "families" / name, functools.partial(_recipes_of, family))
-    assert not alive and count >= 2
+    assert not alive and count >= 1
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -182,6 +208,16 @@ MAPPING = (
     ("unit_27_26: low word", "(x & 0xffffffffull) >> 6", "(x & 0xffffffffull) >> 7", "cpu", "unit_27_26"),
     ("unit_26_27: shift", "(x >> 38) << 27", "(x >> 38) << 26", "reference", "unit_26_27"),
     ("unit_26_27: low word", "(x & 0xffffffffull) >> 5", "(x & 0xffffffffull) >> 4", "emulated", "unit_26_27"),
+    ("java_range: power of two", "x & (u32)(q->modulus - 1);\n        return all32(~0u);\n    }\n    return map_java", "x >> 1;\n        return all32(~0u);\n    }\n    return map_java", "reference", "java_range"),
+    ("mod31: shift", "reduce32(x >> 1, q)", "reduce32(x >> 2, q)", "cpu", "mod31"),
+    ("php52: unit", "#define UNIT31 (1.0 / 2147483648.0)", "#define UNIT31 (1.0 / 2147483647.0)", "reference", "php52"),
+    ("unit52: as unit53", "scaled(x >> 1, 2 * UNIT53", "scaled(x, UNIT53", "cpu", "unit52"),
+    ("unit53: as unit52", "scaled(x, UNIT53", "scaled(x >> 1, 2 * UNIT53", "emulated", "unit53"),
+    ("single24: as doubles", "scaled_single(x >> 8, UNIT24 * (float)q->modulus)", "scaled(wide(x >> 8), (double)UNIT24 * q->modulus)", "cpu", "single24"),
+    ("vba: as doubles", "scaled_single(low(x), UNIT24 * (float)q->modulus)", "scaled(x, (double)UNIT24 * q->modulus)", "cpu", "vba"),
+    ("dotnet: one product", "scaled_twice(wide(x), 1.0 / 2147483647.0, (double)q->modulus)", "scaled(wide(x), 1.0 / 2147483647.0 * (double)q->modulus)", "reference", "dotnet"),
+    ("mysql: a product", "divided_scaled(wide(x), 1073741823.0, (double)q->modulus)", "scaled_twice(wide(x), 1.0 / 1073741823.0, (double)q->modulus)", "cpu", "mysql"),
+    ("multiply: shift", "low(x * q->modulus >> 32)", "low(x * q->modulus >> 31)", "cpu", "multiply"),
     ("order of two words", "return a << 32 | b;", "return b << 32 | a;", "reference", "unit_27_26"),
 )  # fmt: skip
 
@@ -216,7 +252,7 @@ SIEVE = (
     ("ties go to the last", "sieve.h", "w32 better = above(matches, b->matches);", "w32 better = ~above(b->matches, matches);", "reference", EVERY),
     ("ties go to the last", "sieve.h", "w32 better = above(matches, b->matches);", "w32 better = ~above(b->matches, matches);", "cpu", EVERY),
     ("skip for offset", "sieve.h", "pick(better, all32(skip), b->skip)", "pick(better, all32(offset), b->skip)", "reference", EVERY),
-    ("survivors need one more", "sieve.h", "LANE(b.matches, i) < local.need", "LANE(b.matches, i) <= local.need", "cpu", EVERY),
+    ("survivors need one more", "sieve.h", "LANE(b.matches, i) < least_matches(&local)", "LANE(b.matches, i) <= least_matches(&local)", "cpu", EVERY),
     ("window start", "sieve.h", "(u32)local.window_start", "0", "reference", EVERY),
     ("seed of a lane", "sieve.h", "{start + n + i, LANE", "{start + n, LANE", "cpu", EVERY),
     ("past the end", "sieve.h", "n + i < count; i++", "n + i <= count; i++", "cpu", EVERY),
@@ -226,7 +262,7 @@ SIEVE = (
     ("slowest lane", "sieve.h", "least_count = at < least_count ? at : least_count;", "least_count = at;", "cpu", REJECTING),
     ("grid: stride", "sieve.h", "n < count; n += slots)", "n < count; n += slots + 1)", "emulated", EVERY),
     ("grid: first seed", "sieve.h", "for (u64 n = slot;", "for (u64 n = slot + 1;", "emulated", EVERY),
-    ("grid: need", "sieve.h", "if (b.matches < q->need) continue;", "if (b.matches <= q->need) continue;", "emulated", EVERY),
+    ("grid: need", "sieve.h", "if (b.matches < least_matches(q)) continue;", "if (b.matches <= least_matches(q)) continue;", "emulated", EVERY),
     ("glance: early end", "sieve.h", "!any_above(hopes, need - left - 1, refused)", "!any_above(hopes, need - left, refused)", "cpu", EVERY),
     ("glance: rejection not seen", "sieve.h", "#define REFUSE(x) refused |= REFUSES(x, q)", "#define REFUSE(x) (void)(x)", "cpu", "java.nextInt php71.mt_rand"),
     ("glance: one hypothesis, step", "sieve.h", "p += s + 1;\n        }\n    }", "p += s + 2;\n        }\n    }", "cpu", "xorshift32.mod mt19937.mod"),
@@ -236,7 +272,7 @@ SIEVE = (
     ("glance: hint of 32 bits", "mapping.h", "x * inverse - d * inverse", "x * inverse + d * inverse", "cpu", "mt19937.mod"),
     ("glance: hint of 64 bits", "mapping.h", "(u32)q->twos), all64(q->quotient)", "0), all64(q->quotient)", "cpu", "java.mod xoshiro256ss.mod lcg.mod"),
     ("glance: java's hint", "mapping.h", "hint32(hopes, x >> 1, d, q)", "hint32(hopes, x, d, q)", "cpu", "java.nextInt"),
-    ("glance: reach of the seeding", "families/mt19937.h", "MT_M + (reach) :", "MT_M + (reach) - 1 :", "cpu", "mt19937.mod"),
+    ("glance: reach of the seeding", "twister.h", "MT_M + (reach) :", "MT_M + (reach) - 1 :", "cpu", "mt19937.mod"),
 )  # fmt: skip
 
 

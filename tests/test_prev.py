@@ -38,7 +38,7 @@ OPEN void back(state *g, u64 n, u64 *out) {
 """
 
 # These keep a buffer and what is ready of it, so equal states may differ in their bytes.
-BUFFERED = {"mt19937", "mt19937_64", "philox4x32", "philox4x64", "alfg607"}
+BUFFERED = {"mt19937", "mt19937php", "mt19937_64", "philox4x32", "philox4x64", "alfg607", "v8", "v8_plus"}
 KINDS = ("reference", "cpu")
 # Beyond three refills of MT19937's array.
 FAR = 2000
@@ -84,9 +84,11 @@ class Walker:
 
 
 def _texts() -> dict[str, Recipe]:
-    """A recipe for every family, seeding, width of seeds and of words, by the name of the first that has it."""
+    """A recipe for every family, seeding, width of seeds and of words that has an inverse, by the name of the first that has it."""
     found: dict[tuple[Any, ...], Recipe] = {}
     for r in [*recipes().values(), recipe_of("mt19937_by_array")]:
+        if not kernels.family(r.family).invertible(r.params({})):
+            continue
         key = (r.family, r.seeding, r._seed_bits, r.halves, tuple(r.fixed.items()))
         found.setdefault(key, r)
     return {r.name: r for r in found.values()}
@@ -115,8 +117,8 @@ def before(name: str, seed: int, n: int, **given: int) -> list[int]:
 
 def test_every_family_and_seeding_is_walked() -> None:
     walked = {(r.family, r.seeding) for r in TEXTS.values()}
-    assert walked == {(r.family, r.seeding) for r in recipes().values()}
-    assert {family for family, _ in walked} == set(kernels.families())
+    assert walked == {(r.family, r.seeding) for r in recipes().values() if r.family != "mysql"}
+    assert {family for family, _ in walked} == set(kernels.families()) - {"mysql"}
 
 
 # ------------------------------------------------------------------------------------------------------- both ways agree
@@ -168,8 +170,8 @@ def test_any_walk_reads_one_tape(name: str, kind: str) -> None:
             elif at + n <= 2 * FAR:
                 assert (w.ahead(n) == tape[at : at + n]).all()
                 at += n
-    # A tape of one word over and over could be read anyhow.
-    assert len(np.unique(tape[:, -1])) > 0.99 * len(tape)
+    # A tape of one word over and over could be read anyhow. Words of 15 bits repeat a little.
+    assert len(np.unique(tape[:, -1])) > 0.9 * len(tape)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -216,7 +218,7 @@ MODULAR = [
 @pytest.mark.parametrize("name", AFFINE)
 def test_an_lcg_goes_back_by_going_on_for_a_whole_period(name: str) -> None:
     a, period = AFFINE[name], 1 << AFFINE[name].bits
-    for seed in (0, 1, 42, 2**31 - 1):
+    for seed in (0, 1, 42, min(2**31, period) - 1):
         words = before(name, seed, 700)
         for n in (1, 2, 3, 700):
             # Output -n is made of the state after 1 - n steps.
@@ -243,12 +245,12 @@ def test_an_lcg_of_any_odd_multiplier_goes_back(a: int, c: int, bits: int, shift
         x = (x - c) * pow(a, -1, 2**bits) % 2**bits
 
 
-def test_only_an_even_multiplier_leads_two_states_to_one() -> None:
+def test_only_an_even_multiplier_and_mysql_lead_two_states_to_one() -> None:
     lcg = recipe("lcg.mod")
     for a in (1664525, 1, 2**64 - 1, 2, 0, 2**63):
         assert kernels.family("lcg").invertible(lcg.params({"a": a})) == (a % 2 == 1)
     for r in recipes().values():
-        assert kernels.family(r.family).invertible(r.params({}))
+        assert kernels.family(r.family).invertible(r.params({})) == (r.family != "mysql")
 
 
 @pytest.mark.parametrize("name", MODULAR)
@@ -353,7 +355,7 @@ def test_a_linear_generator_goes_back_by_going_on_for_a_whole_period(name: str) 
         assert int.from_bytes(w.state[: bits // 8].tobytes(), "little") == number
 
 
-def _philox_block(counter: int, key: int) -> list[int]:
+def philox_block(counter: int, key: int) -> list[int]:
     """Philox4x32-10 as Salmon et al. give it, on a counter of 128 bits."""
     x, k0, k1 = [counter >> 32 * i & 0xFFFFFFFF for i in range(4)], key & 0xFFFFFFFF, key >> 32
     for _ in range(10):
@@ -365,11 +367,11 @@ def _philox_block(counter: int, key: int) -> list[int]:
 
 def test_philox_counts_down_through_all_four_words() -> None:
     # Random123's known answer of ten rounds over all ones.
-    assert _philox_block(2**128 - 1, 2**64 - 1) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+    assert philox_block(2**128 - 1, 2**64 - 1) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
     for key in (0, 42, 2**32 + 1, 2**64 - 1):
-        expected = [word for n in range(1, 40) for word in _philox_block(-n % 2**128, key)[::-1]]
+        expected = [word for n in range(1, 40) for word in philox_block(-n % 2**128, key)[::-1]]
         assert before("philox4x32.mod", key, len(expected)) == expected
-        first = [_philox_block(-n % 2**32, key)[0] for n in range(1, 40)]
+        first = [philox_block(-n % 2**32, key)[0] for n in range(1, 40)]
         assert before("orig.philox4x32", key, len(first)) == first
 
 

@@ -50,7 +50,7 @@ FN word prev(state *g) {
 
 /* x -> pi x + e gives four doubles, whose bits are the components; ten words are discarded. */
 FN void seed(state *g, wseed z, const u64 *param) {
-    real x = real_of(wide(z));
+    f64_lanes x = real(wide(z));
     for (u32 i = 0; i < 4; i++) {
         x = times_plus(x, 3.14159265358979323846, 2.7182818284590452354);
         g->x[i] = bits_of(x);

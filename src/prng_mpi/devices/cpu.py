@@ -22,7 +22,7 @@ from prng_mpi.devices.base import JUMP, Device, Hits, Outputs
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
-from prng_mpi.search import Search
+from prng_mpi.search import PLAIN, Form, Search, both_ways
 
 _BUILDS: dict[str, list[str]] = {
     "cpu": ["-O3"],
@@ -108,12 +108,13 @@ class CpuDevice(Device):
 
     grid: ClassVar[tuple[int, int]] = (3, 5)
 
-    def __init__(self, recipe: Recipe, kind: str = "cpu") -> None:
-        super().__init__(recipe)
+    def __init__(self, recipe: Recipe, kind: str = "cpu", form: Form = PLAIN) -> None:
+        super().__init__(recipe, form)
         self.kind = kind
-        self._library = ctypes.CDLL(str(build(recipe.source, kind)))
+        text = recipe.text("sieve.h", form)
+        self._library = ctypes.CDLL(str(build(text, kind)))
         # The GPU text has no jump table maker; the reference build of the same source makes it.
-        self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(recipe.source, "reference")))
+        self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(text, "reference")))
         self.lanes = 1 if kind == "emulated" else int(self._library.lanes())
         self.name = f"{processor()}, {self.lanes} lanes" if kind == "cpu" else f"{processor()}, {kind}"
         self._group_words = (
@@ -130,14 +131,13 @@ class CpuDevice(Device):
     def _prepared(self, search: Search) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]]:
         # A chunk is many slices of one search, and a search many chunks: make its arrays once.
         if self._last is None or self._last[0] is not search:
-            draws = np.ascontiguousarray(search.draws, np.uint32)
             jumps = self.jump_table(search, sieve_jumps(search))
-            self._last = (search, search.record(), draws, jumps)
+            self._last = (search, search.record(), search.table(), jumps)
         return self._last[1:]
 
-    def _slots(self, positions: int) -> ctypes.c_void_p:
+    def _slots(self, slots: int) -> ctypes.c_void_p:
         threads = self.grid[0] * self.grid[1] if self.kind == "emulated" else self.lanes
-        self._buffer, address = _aligned(self._buffer, positions * threads)
+        self._buffer, address = _aligned(self._buffer, slots * threads)
         return address
 
     def _group_slots(self, reach: int) -> ctypes.c_void_p:
@@ -145,11 +145,11 @@ class CpuDevice(Device):
         return address
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
-        record, draws, jumps = self._prepared(search)
+        record, table, jumps = self._prepared(search)
         hits, found = np.zeros(capacity, HIT), np.zeros(1, np.uint64)
-        buffer = self._slots(int(record["positions"][0]))
+        buffer = self._slots(1 if search.stride else search.slots)
         arguments = (
-            *(pointer(record), pointer(draws), pointer(jumps), ctypes.c_uint64(start), ctypes.c_uint64(count)),
+            *(pointer(record), pointer(table), pointer(jumps), ctypes.c_uint64(start), ctypes.c_uint64(count)),
             *(pointer(hits), ctypes.c_uint64(capacity), pointer(found), buffer),
         )
         if self.kind == "emulated":
@@ -159,11 +159,12 @@ class CpuDevice(Device):
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
-        record, jumps = outputs_record(search, first, count), self.jump_table(search, [(first, first + 1)])
+        record, slots = outputs_record(search, first, count, self.form)
+        jumps = self.jump_table(search, [(max(first, 0), max(first, 0) + 1)])
         out = np.zeros((len(seeds), count), np.uint32)
         arguments = (
-            *(pointer(record), pointer(jumps), pointer(seeds), ctypes.c_uint64(len(seeds)), ctypes.c_uint64(first)),
-            *(ctypes.c_uint64(count), pointer(out), self._slots(int(record["positions"][0]))),
+            *(pointer(record), pointer(jumps), pointer(seeds), ctypes.c_uint64(len(seeds)), ctypes.c_int64(first)),
+            *(ctypes.c_uint64(count), pointer(out), self._slots(slots)),
         )
         if self.kind == "emulated":
             self._library.outputs_emulated(*self.grid, *arguments)
@@ -178,11 +179,16 @@ def sieve_jumps(search: Search) -> list[tuple[int, int]]:
     return [(search.skips[0], search.skips[1] + 1), (search.first, last + 1)]
 
 
-def outputs_record(search: Search, first: int, count: int) -> npt.NDArray[np.void]:
-    """The kernel's `search` for `outputs`: room for all it makes, from output 0 where the family can't jump."""
+def outputs_record(search: Search, first: int, count: int, form: Form) -> tuple[npt.NDArray[np.void], int]:
+    """The kernel's `search` for `outputs`, and the slots that it takes: all it makes, from output 0 where the family can't
+    jump or outputs are made both ways."""
     record = search.record()
-    record["positions"] = count if search.jumps else first + count
-    return record
+    behind = max(0, -first)
+    if not both_ways(form):
+        record["positions"] = count if search.jumps else first + count
+        return record, int(record["positions"][0])
+    record["positions"], record["positions_behind"] = max(0, first + count), behind
+    return record, max(0, first + count) + behind + count
 
 
 def jump_table(library: ctypes.CDLL, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:

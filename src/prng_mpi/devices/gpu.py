@@ -14,7 +14,7 @@ from prng_mpi.errors import DeviceError
 from prng_mpi.profiles import profile
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
-from prng_mpi.search import Search
+from prng_mpi.search import PLAIN, Form, Search
 
 # Multiples of 32 and of 64: no kernel depends on the width of a warp or wavefront.
 BLOCK = 128
@@ -44,11 +44,11 @@ class GpuDevice(Device):
     slice_seconds = 0.5
     first_slice = 1 << 26
 
-    def __init__(self, recipe: Recipe, kind: str, local_rank: int) -> None:
-        super().__init__(recipe)
+    def __init__(self, recipe: Recipe, kind: str, local_rank: int, form: Form = PLAIN) -> None:
+        super().__init__(recipe, form)
         self.kind = kind
         # The host's build makes the jump table; it also proves the compiler before the GPU is touched.
-        self._host = CpuDevice(recipe, "reference")
+        self._host = CpuDevice(recipe, "reference", form)
         bind(kind, local_rank)
         try:
             import cupy
@@ -74,7 +74,7 @@ class GpuDevice(Device):
             cupy.get_default_memory_pool().set_limit(size=limit)
             self._buffer_limit = int(limit * BUFFER_SHARE)
             options = ("--std=c++17",) if kind == "cuda" else ("-std=c++17",)
-            module = cupy.RawModule(code=recipe.source, options=options)
+            module = cupy.RawModule(code=recipe.text("sieve.h", form), options=options)
             self._sieve_kernel = module.get_function("sieve_grid")
             self._outputs_kernel = module.get_function("outputs_grid")
         except (*self._failures, cupy.cuda.compiler.CompileException) as e:
@@ -85,14 +85,12 @@ class GpuDevice(Device):
         self._last = None
         self._cupy.get_default_memory_pool().free_all_blocks()
 
-    def _blocks(self, positions: int, wanted: int) -> int:
+    def _blocks(self, slots: int, wanted: int) -> int:
         """Blocks of a launch: enough to fill the GPU, never more than the buffer's memory or the work allows."""
         most = self._processors * (2048 // BLOCK)
-        fits = self._buffer_limit // (positions * 4 * BLOCK)
+        fits = self._buffer_limit // (slots * 4 * BLOCK)
         if fits < 1:
-            raise DeviceError(
-                f"{self.name} has no room for {positions} outputs a thread: narrow the skips or the window"
-            )
+            raise DeviceError(f"{self.name} has no room for {slots} words a thread: narrow the skips or the window")
         return max(1, min(most, fits, -(-wanted // BLOCK)))
 
     def _upload(self, array: npt.NDArray[Any]) -> Any:
@@ -102,24 +100,23 @@ class GpuDevice(Device):
     def _prepared(self, search: Search) -> tuple[Any, Any, Any, int, Any]:
         if self._last is None or self._last[0] is not search:
             self._last = None
-            record = search.record()
-            positions = int(record["positions"][0])
-            blocks = self._blocks(positions, 1 << 62)
+            slots = 1 if search.stride else search.slots
+            blocks = self._blocks(slots, 1 << 62)
             jumps = self._host.jump_table(search, sieve_jumps(search))
-            buffer = self._cupy.empty(positions * blocks * BLOCK, np.uint32)
-            draws = self._cupy.asarray(np.ascontiguousarray(search.draws, np.uint32))
-            self._last = (search, self._upload(record), draws, self._upload(jumps), blocks, buffer)
+            buffer = self._cupy.empty(slots * blocks * BLOCK, np.uint32)
+            table = self._cupy.asarray(search.table())
+            self._last = (search, self._upload(search.record()), table, self._upload(jumps), blocks, buffer)
         return self._last[1:]
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
         cupy = self._cupy
         try:
-            record, draws, jumps, blocks, buffer = self._prepared(search)
+            record, table, jumps, blocks, buffer = self._prepared(search)
             hits = cupy.empty(capacity * HIT.itemsize, np.uint8)
             found = cupy.zeros(1, np.uint64)
             arguments = (
                 record,
-                draws,
+                table,
                 jumps,
                 np.uint64(start),
                 np.uint64(count),
@@ -137,13 +134,12 @@ class GpuDevice(Device):
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
         cupy = self._cupy
         try:
-            record = outputs_record(search, first, count)
-            jumps = self._upload(self._host.jump_table(search, [(first, first + 1)]))
-            positions = int(record["positions"][0])
-            blocks = self._blocks(positions, len(seeds))
-            buffer = cupy.empty(positions * blocks * BLOCK, np.uint32)
+            record, slots = outputs_record(search, first, count, self.form)
+            jumps = self._upload(self._host.jump_table(search, [(max(first, 0), max(first, 0) + 1)]))
+            blocks = self._blocks(slots, len(seeds))
+            buffer = cupy.empty(slots * blocks * BLOCK, np.uint32)
             out = cupy.zeros(len(seeds) * count, np.uint32)
-            sizes = (np.uint64(len(seeds)), np.uint64(first), np.uint64(count))
+            sizes = (np.uint64(len(seeds)), np.int64(first), np.uint64(count))
             arguments = (self._upload(record), jumps, cupy.asarray(seeds), *sizes, out, buffer)
             self._outputs_kernel((blocks,), (BLOCK,), arguments)
             result: Outputs = out.get().reshape(len(seeds), count)
