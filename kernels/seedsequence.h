@@ -20,6 +20,6 @@ FN void seed_sequence(w64 *out, u32 words, w64 z) {
     c = 0x8B51F9DDu;
     for (u32 i = 0; i < words; i++) {
         w64 x = wide(seed_hash(pool[2 * i & 3], &c, 0x58F38DEDu));
-        out[i] = wide(seed_hash(pool[(2 * i + 1) & 3], &c, 0x58F38DEDu)) << 32 | x;
+        out[i] = wide(seed_hash(pool[(2 * i | 1) & 3], &c, 0x58F38DEDu)) << 32 | x;
     }
 }

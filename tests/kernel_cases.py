@@ -227,6 +227,7 @@ CASES = (
     Case("glibc.lrand48", 24, 8, 6, (0, 4), (0, 3), stride=True),
     Case("perl.rand", 10, 6, 5, (0, 2), (0, 2), start=2**32 - 300),
     Case("go.Intn", 2**30 + 1, 5, 3, (0, 2), (0, 2), start=2**31 - 150),
+    Case("go.Intn", 1000, 6, 6, (1, 1), (0, 1), count=1000),
     Case("go.Intn", 8, 6, 5, (100, 101), (0, 2), count=100),
     Case("lua51.random", 1000, 5, 3, (0, 2), (0, 2)),
     Case("lua54.random", 2**31 + 1, 6, 3, (0, 2), (0, 2), start=2**64 - 300),
@@ -439,7 +440,7 @@ def mapping_seeds(mapping: str, m: int) -> list[int]:
     # Where a word's share of the whole gives the value, the words at which the next one begins.
     words |= {value * end // m + step for value in (1, m // 2, m - 1) for step in (-1, 0, 1, 2)} | {end - 1}
     # Where two roundings differ from one.
-    words |= set(range(1, end, end // 2000)) if mapping in BELOW_PRIME else set()
+    words |= set(range(1, end, end // 2000)) if mapping in (*BELOW_PRIME, "rand_max") else set()
     return [seed_of(word, mapping) for word in sorted(words) if 0 < word < end]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import platform
 import runpy
@@ -103,6 +104,23 @@ def test_the_low_word_may_come_first(device_kind: str) -> None:
     which = mapping_recipe("unit_27_26", low_first=True)
     assert wrong_mappings(opened(device_kind, which), MAPPED["unit_27_26"]) == []
     assert wrong_mappings(opened(device_kind, mapping_recipe("unit_27_26")), (1000,)) == []
+
+
+@pytest.mark.parametrize("kind", ["cpu", "reference"])
+def test_the_largest_words_of_cpp_stay_below_one(kind: str) -> None:
+    which = recipe("libstdcxx.mt19937.uniform_real")
+    value_of = """
+    u32 value_of(u64 x, const search *q) {
+        w32 value;
+        map_canonical(all64(x), &value, q);
+        return LANE(value, 0);
+    }"""
+    library = ctypes.CDLL(str(cpu.build(which.text("mapping.h") + value_of, kind)))
+    for modulus in (2, 1000, 2**31):
+        record = search_of(which, modulus).record()
+        for word in (2**64 - 1, 2**64 - 1024, 2**64 - 1025, 2**63):
+            value = library.value_of(ctypes.c_uint64(word), cpu.pointer(record)) & 2**32 - 1
+            assert value == (modulus // 2 if word == 2**63 else modulus - 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- the sieve

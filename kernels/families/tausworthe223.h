@@ -19,7 +19,7 @@ typedef struct { w64 x[4]; } state;
 
 /* Bits n to n + 63 of x[n + k] = x[n] + x[n + q], the first on top, become bits n + s to n + s + 63; what lies below the
    top k bits is not looked at. */
-FN w64 lfsr_ahead(w64 x, u32 k, u32 q, u32 s) { return (x << q ^ x) >> (k - s) ^ (x & ~0ull << (64 - k)) << s; }
+FN w64 lfsr_ahead(w64 x, u32 k, u32 q, u32 s) { return (x << q ^ x) >> (k - s) | (x & ~0ull << (64 - k)) << s; }
 
 /* The way back, s at most q. */
 FN w64 lfsr_back(w64 x, u32 k, u32 q, u32 s) {
