@@ -260,7 +260,8 @@ _LANGUAGES = (
                (281474976710655, 16777216, (4512108, 7374626, 205856, 9194495, 11107934)),
                (1, 1000003, (730880, 100473, 410082, 407441, 207715)),
            )),
-    Recipe("python.randrange", "random.seed(seed); random.randrange(M)", "mt19937", "top_bits", "CPython 3.11",
+    Recipe("python.randrange", "random.seed(seed); random.randrange(M); choice and shuffle draw the same way", "mt19937",
+           "top_bits", "CPython 3.11",
            seeding="seed_by_array", _seed_bits=64,
            known=(
                (42, 1000, (654, 114, 25, 759, 281)),
