@@ -256,18 +256,35 @@ FN w64 mul_high64(w64 x, u64 y) {
 #endif
 }
 
-/* table[i] of each lane's i */
-FN w32 gather32(const u32 *table, w32 i) {
-#if LANES == 1
-    return table[i];
-#elif LANES == 16 && defined(__AVX512F__)
-    return (w32)_mm512_i32gather_epi32((__m512i)i, table, 4);
-#elif LANES == 8 && defined(__AVX2__)
-    return (w32)_mm256_i32gather_epi32((const int *)table, (__m256i)i, 4);
+/* The lanes, as bits, whose x modulo `size` (a power of two, at least 32) is in a set of bits. */
+FN u32 members(const u32 *set, w32 x, u32 size) {
+#if LANES > 1 && defined(__AVX512F__)
+#if LANES == 16
+    __m512i wide = (__m512i)x;
 #else
-    w32 x;
-    for (u32 lane = 0; lane < LANES; lane++) x[lane] = table[i[lane]];
-    return x;
+    __m512i wide = _mm512_zextsi256_si512((__m256i)x);
+#endif
+    __m512i at = _mm512_and_si512(_mm512_srli_epi32(wide, 5), _mm512_set1_epi32((int)(size / 32 - 1)));
+    __m512i words = size <= 1024 ? _mm512_permutex2var_epi32(_mm512_loadu_si512(set), at, _mm512_loadu_si512(set + 16))
+                                 : _mm512_i32gather_epi32(at, set, 4);
+    __m512i bit = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(wide, _mm512_set1_epi32(31)));
+    return _mm512_test_epi32_mask(words, bit) & ((1u << LANES) - 1);
+#else
+    u32 bits = 0;
+    for (u32 lane = 0; lane < LANES; lane++) {
+        u32 value = LANE(x, lane) & (size - 1);
+        bits |= (set[value >> 5] >> (value & 31) & 1) << lane;
+    }
+    return bits;
+#endif
+}
+
+/* Place of the lowest bit of x, which is not 0. */
+FN u32 lowest_bit(u32 x) {
+#ifdef GPU
+    return (u32)__ffs((int)x) - 1;
+#else
+    return (u32)__builtin_ctz(x);
 #endif
 }
 

@@ -253,6 +253,23 @@ def test_only_an_even_multiplier_and_mysql_lead_two_states_to_one() -> None:
         assert kernels.family(r.family).invertible(r.params({})) == (r.family != "mysql")
 
 
+def predecessor_is_wrong(w: Walker) -> bool:
+    """Whether a step back from a state that has several predecessors leads to none of them."""
+    for seed in (0, 42, 12345, 2**32 - 1):
+        w.seed(seed)
+        for n in (1, 2, 30):
+            last = w.ahead(n)[-1:]
+            state = w.state.copy()
+            if (w.back(1) != last).any() or (w.ahead(1) != last).any() or (w.state != state).any():
+                return True
+    return False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_of_mysql_goes_back_to_one_that_leads_to_it(kind: str) -> None:
+    assert not predecessor_is_wrong(walker("mysql.mod", kind))
+
+
 @pytest.mark.parametrize("name", MODULAR)
 def test_an_lcg_modulo_a_prime_goes_back_by_going_on_for_a_whole_period(name: str) -> None:
     r = TEXTS[name]

@@ -223,8 +223,9 @@ def lines(
     rows += [("gap", f"seeds {start} to {stop - 1} are not searched") for start, stop in gaps[:5]]
     if len(gaps) > 5:
         rows.append(("gap", f"and {len(gaps) - 5} more; summary.json has all"))
-    z = f", z = {found.z:+.1f}" if found.expected >= 5 else ""
-    chance = format_count(float(found.expected))
+    bound = plan.chance.kind == "bound"
+    z = f", z = {found.z:+.1f}" if found.expected >= 5 and not bound else ""
+    chance = "at most " * bound + format_count(float(found.expected))
     rows.append(("survivors", f"{format_count(len(found.survivors))}, where chance alone gives {chance}{z}"))
     best = found.best
     if best is None:

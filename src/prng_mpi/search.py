@@ -38,7 +38,8 @@ MAX_POSITIONS = 2**20
 # Outputs a glance may keep, and about how many seeds it is at: 8 MiB at most.
 MAX_REACH = 2**14
 GROUP_SEEDS = 128
-# Buckets of values in which a hybrid sieve looks for draws: 16 KiB.
+# Buckets of values in which a hybrid sieve looks for draws: a word of bits at least, 16 KiB of heads at most.
+MIN_BUCKETS = 32
 MAX_BUCKETS = 4096
 _NO_ITEM = 0xFFFFFFFF
 
@@ -328,7 +329,9 @@ class Search:
 
     def _packed(self, s: Side) -> npt.NDArray[np.uint32]:
         """A side as `side_at` of kernels/sides.h reads it: nine words of header, then the arrays it names."""
-        buckets = min(1 << max(self.modulus - 1, 1).bit_length(), MAX_BUCKETS) if self.misses is not None else 1
+        buckets = (
+            min(max(1 << (self.modulus - 1).bit_length(), MIN_BUCKETS), MAX_BUCKETS) if self.misses is not None else 1
+        )
         reach = s.calls if self.misses is None else self.reach_of(s)
         lists: list[list[int]] = [[] for _ in range(buckets)]
         for i in range(len(s.draws) if self.misses is not None else 0):
@@ -342,8 +345,12 @@ class Search:
             if own:
                 heads[bucket] = len(items)
                 items += [*own, _NO_ITEM]
+        bits = np.packbits(heads > 0, bitorder="little")
+        # Room for the two registers that hold the bits of few buckets.
+        members = np.zeros(max(len(bits), 128) // 4, "<u4")
+        members.view(np.uint8)[: len(bits)] = bits
         bounds = np.stack([s.low, s.high - s.low], axis=1).reshape(-1)
-        arrays = [reach[:, 0], reach[:, 1], s.first, bounds, heads, np.array(items)]
+        arrays = [reach[:, 0], reach[:, 1], s.first, bounds, np.concatenate([heads, members]), np.array(items)]
         starts = 9 + np.cumsum([0] + [len(a) for a in arrays[:-1]])
         return np.concatenate([np.array([len(s.draws), s.need, buckets, *starts]), *arrays]).astype(np.uint32)
 
