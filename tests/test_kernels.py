@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import platform
+import runpy
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +104,23 @@ def test_the_low_word_may_come_first(device_kind: str) -> None:
     which = mapping_recipe("unit_27_26", low_first=True)
     assert wrong_mappings(opened(device_kind, which), MAPPED["unit_27_26"]) == []
     assert wrong_mappings(opened(device_kind, mapping_recipe("unit_27_26")), (1000,)) == []
+
+
+@pytest.mark.parametrize("kind", ["cpu", "reference"])
+def test_the_largest_words_of_cpp_stay_below_one(kind: str) -> None:
+    which = recipe("libstdcxx.mt19937.uniform_real")
+    value_of = """
+    u32 value_of(u64 x, const search *q) {
+        w32 value;
+        map_canonical(all64(x), &value, q);
+        return LANE(value, 0);
+    }"""
+    library = ctypes.CDLL(str(cpu.build(which.text("mapping.h") + value_of, kind)))
+    for modulus in (2, 1000, 2**31):
+        record = search_of(which, modulus).record()
+        for word in (2**64 - 1, 2**64 - 1024, 2**64 - 1025, 2**63):
+            value = library.value_of(ctypes.c_uint64(word), cpu.pointer(record)) & 2**32 - 1
+            assert value == (modulus // 2 if word == 2**63 else modulus - 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- the sieve
@@ -220,6 +240,41 @@ def test_chances_of_plain_modulo_are_counted_exactly() -> None:
         assert got.tolist() == counted.tolist()
     shifted = which.chances(np.arange(4, dtype=np.uint32), 4, which.params({"bits": 10, "shift": 9}))
     assert shifted.tolist() == [0.5, 0.5, 0, 0]
+
+
+def test_chances_of_words_of_which_the_last_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Lua 5.1 has rand() % RAND_MAX; here with few words, counted one by one.
+    def value(x: Any, m: int) -> Any:
+        return np.floor(x / 1000 * m).astype(int)
+
+    small = dataclasses.replace(MAPPINGS["rand_max"], rising=lambda x, m: int(value(x, m)), again=1000)
+    monkeypatch.setitem(MAPPINGS, "rand_max", small)
+    which, words = dataclasses.replace(recipe("lcg.mod"), mapping="rand_max"), np.arange(2**10)
+    for modulus in (3, 7, 999, 1000, 1024, 5000):
+        counted = np.bincount(value(words % 1000, modulus), minlength=modulus) / 2**10
+        got = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({"bits": 10}))
+        assert got.tolist() == counted.tolist()
+
+
+@pytest.mark.parametrize("name", ["glibc.rand_scaled", "perl.rand", "lua51.random", "luajit.random"])
+def test_chances_of_scaled_words_are_one_in_all(name: str) -> None:
+    which = recipe(name)
+    for modulus in (2, 3, 1000, 1024):
+        chances = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({}))
+        assert chances.sum() == pytest.approx(1, abs=1e-15)
+        assert chances == pytest.approx(np.full(modulus, 1 / modulus), rel=1e-6)
+
+
+def test_chances_of_rand_max_itself() -> None:
+    # RAND_MAX % RAND_MAX is Lua 5.1's second 0; of C's values below RAND_MAX the first has a second word.
+    for name in ("lua51.random", "glibc.rand_scaled"):
+        chances = recipe(name).chances(np.array([0, 1, 2**31 - 2], np.uint32), 2**31 - 1, {})
+        assert (chances * 2**31).tolist() == [2, 1, 1]
+
+
+def test_gos_table_is_what_its_own_program_would_print_after_days() -> None:
+    script = runpy.run_path(str(Path(__file__).parent / "vectors" / "make" / "cooked607.py"))
+    assert (kernels.folder() / "cooked607.h").read_text() == script["header"]()
 
 
 def test_chances_respect_the_least_and_largest_word() -> None:

@@ -32,11 +32,16 @@ SHARED = {
     "twister.h": ["mt19937.mod"],
     "browser.h": ["v8.mod", "jsc.mod"],
     "pool.h": ["v8.mod"],
+    "seedsequence.h": ["pcg64.mod"],
+    "fold31.h": ["orig.lcg32"],
 }
 
 # What no mutant may change: comments, what other builds see, indices of memory (a crash would end the tests), and the
 # high half of a block's counter, which is 0 until output 2^34.
-_KEPT = re.compile(r"/\*.*?\*/|^#if LANES > 1.*?^#endif|^[^\n]*\bMT_[NM]\b[^\n]*|block >> 32", re.S | re.M)
+_KEPT = re.compile(
+    r"/\*.*?\*/|^#if LANES > 1.*?^#endif|^[^\n]*\b(?:MT_[NM]|MT64_[NM]|RAND_N|ALFG_N|ALFG_TAP)\b[^\n]*|block >> 32",
+    re.S | re.M,
+)
 _FUNCTION = re.compile(r"^FN \w+ (\w+)\(", re.M)
 
 
@@ -56,7 +61,7 @@ def _flipped(match: re.Match[str]) -> str:
 # What is changed at every place where it stands, and how.
 RULES: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=<< )\d+|(?<=>> )\d+|(?<=, )\d+(?=\) [+^*])", _plus_one),
-    (r"\b0x[0-9A-Fa-f]{5,}|\b[0-9]{5,}", _flipped),
+    (r"\b0x[0-9A-Fa-f]{5,}|(?<!\.)\b[0-9]{5,}", _flipped),
     (r" \^ ", lambda match: " | "),
     (r" \* ", lambda match: " + "),
     (r"(?<=\S) \+ (?=\S)", lambda match: " ^ "),
@@ -216,6 +221,18 @@ MAPPING = (
     ("dotnet: one product", "scaled_twice(wide(x), 1.0 / 2147483647.0, (double)q->modulus)", "scaled(wide(x), 1.0 / 2147483647.0 * (double)q->modulus)", "reference", "dotnet"),
     ("mysql: a product", "divided_scaled(wide(x), 1073741823.0, (double)q->modulus)", "scaled_twice(wide(x), 1.0 / 1073741823.0, (double)q->modulus)", "cpu", "mysql"),
     ("multiply: shift", "low(x * q->modulus >> 32)", "low(x * q->modulus >> 31)", "cpu", "multiply"),
+    ("lemire: power of two", "*value = x >> (u32)(33 - q->bits);", "*value = x >> (u32)(32 - q->bits);", "reference", "lemire"),
+    ("lemire: bound", "above(all32(~(u32)q->limit), x * (u32)q->modulus);\n}", "above(all32(~(u32)q->limit + 1), x * (u32)q->modulus);\n}", "reference", "lemire"),
+    ("lemire64: no bound", "return upto64(all64(~q->limit), x * q->modulus);", "return all32(~0u);", "cpu", "lemire64"),
+    ("lemire64: bound", "return upto64(all64(~q->limit), x * q->modulus);", "return upto64(all64(~q->limit + 1), x * q->modulus);", "reference", "lemire64"),
+    ("divided: reciprocal", "v - upto(all32((u32)q->share), u - v * (u32)q->share)", "v", "cpu", "divided"),
+    ("divided: bound", "above(all32((u32)q->modulus), *value);\n}\n#endif", "~above(*value, all32((u32)q->modulus));\n}\n#endif", "emulated", "divided"),
+    ("go: shift", "w32 u = high(x) & 0x7fffffffu;", "w32 u = high(x);", "cpu", "go"),
+    ("top53: shift", "scaled(x >> 11,", "scaled(x >> 12 << 1,", "reference", "top53"),
+    ("scaled48: unit", "32 * UNIT53", "31 * UNIT53", "cpu", "scaled48"),
+    ("rand_max: RAND_MAX itself", "wide(least(x, x - 0x7fffffffu))", "wide(x)", "cpu", "rand_max"),
+    ("rand_max: a product", "divided_scaled(wide(least(x, x - 0x7fffffffu)), 2147483647.0,", "scaled_twice(wide(least(x, x - 0x7fffffffu)), 1.0 / 2147483647.0,", "cpu", "rand_max"),
+    ("canonical: half the range", "nearest(x)", "real(x >> 12 << 12)", "cpu", "canonical"),
     ("order of two words", "return a << 32 | b;", "return b << 32 | a;", "reference", "unit_27_26"),
 )  # fmt: skip
 
@@ -270,6 +287,9 @@ SIEVE = (
     ("glance: hint of 32 bits", "mapping.h", "x * inverse - d * inverse", "x * inverse + d * inverse", "cpu", "mt19937.mod"),
     ("glance: hint of 64 bits", "mapping.h", "(u32)q->twos), all64(q->quotient)", "0), all64(q->quotient)", "cpu", "java.mod xoshiro256ss.mod lcg.mod"),
     ("glance: java's hint", "mapping.h", "hint32(hopes, x >> 1, d, q)", "hint32(hopes, x, d, q)", "cpu", "java.nextInt"),
+    ("glance: lemire's hint", "mapping.h", "hopes - equal(mul_high32(x, (u32)q->modulus), all32(d))", "hopes - equal(mul_high32(x, (u32)q->modulus), all32(d + 1))", "cpu", "numpy.default_rng.integers numpy.Philox.integers"),
+    ("glance: go's hint", "mapping.h", "hint32(hopes, u, d, q)", "hint32(hopes, u, d + 1, q)", "cpu", "go.Intn"),
+    ("halves: order", "halves.h", "h->second = h->ahead = 1;\n    return low", "h->second = h->ahead = 1;\n    return high", "cpu", "numpy.SFC64.integers"),
     ("glance: reach of the seeding", "twister.h", "MT_M + (reach) :", "MT_M + (reach) - 1 :", "cpu", "mt19937.mod"),
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ SEARCH = np.dtype(
         (name, "<u8")
         for name in (
             *("modulus", "magic32", "magic64", "bits", "mask", "limit", "power_of_two"),
+            *("least", "share", "magic_share"),
             *("inverse", "twos", "quotient"),
             *("draws", "need", "skip_min", "skip_max", "offset_min", "offset_max", "window_start"),
             *("stride", "first", "positions", "reach"),
@@ -358,9 +359,12 @@ class Search:
         m, jumps = self.modulus, self.jumps
         ahead, behind = self._both_sides
         # A word, and of it what the mapping divides: all, or Java's next(31).
-        word = kernels.family(self.recipe.family).word_bits
+        word = self.recipe.word_bits
         bits = self.recipe.map.bits or word
         twos = (m & -m).bit_length() - 1
+        least, most = kernels.family(self.recipe.family).word_range(self.params)
+        # As libstdc++ counts, one word too few; a range of M itself is not divided.
+        share = max(1, (most - least) // m)
         values = {
             "modulus": m,
             "magic32": 2**32 // m,
@@ -373,6 +377,9 @@ class Search:
             "twos": twos % word,
             "quotient": (2**bits - 1) // m,
             "power_of_two": m & (m - 1) == 0,
+            "least": least,
+            "share": share,
+            "magic_share": min(2**32 // share, 2**32 - 1),
             "draws": len(ahead.draws),
             "need": ahead.need,
             "skip_min": self.skips[0],
