@@ -119,7 +119,7 @@ def _recipes_of(family: str, function: str) -> list[Recipe]:
 def _walks_wrongly(which: Recipe) -> bool:
     """Whether steps back and ahead again, or ahead and back, do not bring back the same words: the inverse step's answer."""
     walk = Walker(which, "reference")
-    for seed in (42, 2**32 - 1, *([2**33 + 5] if which.family == "philox4x32" else [])):
+    for seed in (42, 2**32 - 1, *([2**64 - 5] if which.family == "philox4x32" else [])):
         walk.seed(seed)
         back = walk.back(700)
         if (walk.ahead(700) != back[::-1]).any() or (walk.ahead(30) != walk.back(30)[::-1]).any():
