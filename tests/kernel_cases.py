@@ -379,7 +379,7 @@ def _canonical(m: int, high: int, low: int) -> int:
 
 
 # What each language's own text makes of a raw word, or of two; None: it takes the next.
-_VALUES: dict[str, Callable[..., int | None]] = {
+VALUES: dict[str, Callable[..., int | None]] = {
     "mod": lambda m, w: w % m,
     "java": _java,
     "top_bits": _top_bits,
@@ -419,7 +419,7 @@ def mapped(which: Recipe, modulus: int, seed: int, count: int) -> list[int]:
             x = _step(x, which.mapping)
             words.append(x)
         # The words as the mapping sees them: the high one first.
-        value = _VALUES[which.mapping](modulus, *(words[::-1] if which.low_first else words))
+        value = VALUES[which.mapping](modulus, *(words[::-1] if which.low_first else words))
         values += [] if value is None else [value]
     return values
 

@@ -3,6 +3,7 @@ search has not seen, and what was found is said in words and in records."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.display import duration, rate
 from prng_mpi.errors import IntegrityError
 from prng_mpi.records import HIT, SURVIVOR
-from prng_mpi.search import Search, Side
+from prng_mpi.search import Form, Search, Side
 from prng_mpi.statistics import Plan, format_count, format_log10
 from prng_mpi.windows import Later
 
@@ -95,7 +96,7 @@ def judge(search: Search, plan: Plan, hits: npt.NDArray[np.void], later: Later, 
 
 def verify(search: Search, hits: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     """Whether the plain build finds each of these hits exactly so: bool (n,)."""
-    device = CpuDevice(search.recipe, "reference", search.form)
+    device = _plain_build(search, search.form)
     verified = np.zeros(len(hits), bool)
     for i, hit in enumerate(hits):
         seed = int(hit["seed"])
@@ -104,9 +105,15 @@ def verify(search: Search, hits: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     return verified
 
 
+@functools.lru_cache(maxsize=4)
+def _plain_build(search: Search, form: Form) -> CpuDevice:
+    """The reference device, opened once for all survivors of a search."""
+    return CpuDevice(search.recipe, "reference", form)
+
+
 def stream(search: Search, seed: int, first: int, count: int) -> npt.NDArray[np.uint32]:
     """Outputs `first`, which may be negative, to first + count - 1 of a seed: '<u4' (count,)."""
-    device = CpuDevice(search.recipe, "reference", ("LOOKS",) if first < 0 else search.form)
+    device = _plain_build(search, ("LOOKS",) if first < 0 else search.form)
     outputs: npt.NDArray[np.uint32] = device.outputs(search, np.array([seed], np.uint64), first, count)[0]
     return outputs
 

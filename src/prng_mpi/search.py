@@ -116,7 +116,7 @@ def head(s: Side, k: int) -> Side:
     return replace(s, draws=s.draws[:k], calls=s.calls[:k], first=s.first[: k + 1], low=s.low[:end], high=s.high[:end])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search:
     """What every seed is held against. Call u of a window is output o - 1 + u (s + 1); u = 1, 2, ... from the boundary
     before the window's first draw on, 0, -1, ... before it.
