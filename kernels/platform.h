@@ -214,9 +214,11 @@ typedef w32 word;
 #if SEED_BITS > 32
 typedef w64 wseed;
 FN wseed seeds_from(u64 start) { return all64(start) + ramp64(); }
+FN wseed rows_from(u64 start, u32 step) { return all64(start) + ramp64() * step; }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #else
 typedef w32 wseed;
 FN wseed seeds_from(u64 start) { return all32((u32)start) + ramp32(); }
+FN wseed rows_from(u64 start, u32 step) { return all32((u32)start) + ramp32() * step; }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #endif

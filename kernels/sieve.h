@@ -355,35 +355,79 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
 }
 #endif
 
-void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
-           u64 *found, u32 *buffer, u32 *group_buffer) {
-    const search local = *q;
+#include "square.h"
+
 #if LANES > 1 && defined(HINT)
-    u64 glances = 0, promises = 0;
+/* Which blocks of a group need the full sieve. Seeds are counted from `start`; bit i of `rows`: those of the i-th `row` seeds
+   from `begin` on. */
+typedef struct {
+    u64 start, begin, end, row, size, glanced, promised;
+    u32 rows;
+} view;
+
+/* Go on to the first group from `at` on that holds promise, or to the last of `groups`. */
+FN void glance(view *v, u64 at, u64 groups, const search *q, const u32 *draws, const jump *jumps, u32 *group_buffer,
+               const square *sq) {
+    u64 passed = 0;
+#ifdef SQUARE
+    if (sq->slots)
+        passed = pass_squares(v->start + at, groups, q, draws, sq, &v->rows);
+    else
 #endif
-    for (u64 n = 0; n < count; n += LANES) {
+        for (v->rows = 0; passed < groups; passed++)
+            if ((v->rows = promising(v->start + at + passed * v->size, q, draws, jumps, (word *)group_buffer))) break;
+    v->begin = at + passed * v->size;
+    v->end = v->begin + (v->rows ? v->size : 0);
+    v->glanced += passed + 1;
+    v->promised += __builtin_popcount(v->rows);
+}
+#endif
+
+FN void put(const best *b, u64 start, u64 count, const search *q, hit *hits, u64 capacity, u64 *found) {
+    if (!any(above(b->matches, all32((u32)q->need - 1)))) return;
+    for (u32 i = 0; i < LANES && i < count; i++) {
+        if (LANE(b->matches, i) < q->need) continue;
+        if (*found < capacity) {
+            hit h = {start + i, LANE(b->skip, i), LANE(b->offset, i), (u32)q->window_start, LANE(b->matches, i)};
+            hits[*found] = h;
+        }
+        ++*found;
+    }
+}
+
+/* Seeds start .. start + count - 1. What the glance needs comes last: room for the outputs of a group, and squares. */
+void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
+           u64 *found, u32 *buffer, u32 *group_buffer, const square *sq) {
+    const search local = *q;
+    u64 n = 0;
 #if LANES > 1 && defined(HINT)
-        /* A filter that most groups pass is not worth a glance. */
-        if (local.reach && n % (GROUP * LANES) == 0)
-            for (; n + GROUP * LANES <= count && 2 * promises <= glances + 16; n += GROUP * LANES) {
-                glances++;
-                if (promising(start + n, &local, draws, jumps, (word *)group_buffer)) {
-                    promises++;
-                    break;
-                }
-            }
+    view v = {start, 0, 0, GROUP * LANES, local.reach ? GROUP * LANES : 0};
+#ifdef SQUARE
+    if (sq->slots) {
+        /* Squares begin at a multiple of their side. */
+        for (u64 head = -start % SIDE; n < head && n < count; n += LANES) {
+            best b = sieve_block(seeds_from(start + n), &local, draws, jumps, buffer);
+            put(&b, start + n, (head < count ? head : count) - n, &local, hits, capacity, found);
+        }
+        n = -start % SIDE;
+        v.row = SIDE;
+        v.size = SIDE * SIDE;
+        begin_squares(&local, sq);
+    }
+#endif
+#endif
+    for (; n < count; n += LANES) {
+#if LANES > 1 && defined(HINT)
+        /* A filter that most rows pass is not worth a glance. */
+        if (n >= v.end && v.size && n + v.size <= count && 2 * v.promised <= (v.glanced + 2) * (v.size / v.row)) {
+            glance(&v, n, (count - n) / v.size, &local, draws, jumps, group_buffer, sq);
+            n = v.begin;
+        }
+        if (n < v.end && !(v.rows >> (n - v.begin) / v.row & 1)) continue;
         if (n >= count) break;
 #endif
         best b = sieve_block(seeds_from(start + n), &local, draws, jumps, buffer);
-        if (!any(above(b.matches, all32((u32)local.need - 1)))) continue;
-        for (u32 i = 0; i < LANES && n + i < count; i++) {
-            if (LANE(b.matches, i) < local.need) continue;
-            if (*found < capacity) {
-                hit h = {start + n + i, LANE(b.skip, i), LANE(b.offset, i), (u32)local.window_start, LANE(b.matches, i)};
-                hits[*found] = h;
-            }
-            ++*found;
-        }
+        put(&b, start + n, count - n, &local, hits, capacity, found);
     }
 }
 

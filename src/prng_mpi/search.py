@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +33,21 @@ MAX_POSITIONS = 2**20
 # Outputs a glance may keep, and about how many seeds it is at: 8 MiB at most.
 MAX_REACH = 2**14
 GROUP_SEEDS = 128
+# Outputs of a square of seeds: 5 MiB at most.
+MAX_SLOTS = 2**14
+
+
+@dataclass(frozen=True)
+class Square:
+    """What kernels/square.h wants to know. positions: outputs that hypotheses look at, '<u8' ascending; looks: which of
+    them, '<u4' (hypotheses, depth); shift: where in the state the field begins; scale, turn, bound: see there."""
+
+    positions: npt.NDArray[np.uint64]
+    looks: npt.NDArray[np.uint32]
+    shift: int
+    scale: int
+    turn: int
+    bound: int
 
 
 @dataclass(frozen=True)
@@ -125,6 +142,47 @@ class Search:
         reach = min(self._span(depth) + (0 if self.jumps else self.first), MAX_REACH)
         refused = (2**self.recipe.map.bits % self.modulus) / 2**self.recipe.map.bits if self.recipe.map.bits else 0.0
         return reach if refused * reach * GROUP_SEEDS < 0.1 else 0
+
+    @property
+    def _field(self) -> tuple[int, int] | None:
+        """(first bit, bits) of what is divided by M: of the state if the family is affine, else of the word; None where it is
+        no such field of at most 32 bits."""
+        family, mapping = kernels.family(self.recipe.family), self.recipe.map
+        # Java's next(31) is a word less its lowest bit; of a power of two it takes the high bits.
+        cut = family.word_bits - (mapping.bits or family.word_bits)
+        if cut and self.modulus & (self.modulus - 1) == 0:
+            return None
+        if "#define SHOWN" in self.recipe.source:
+            return (0, 32) if not cut and not mapping.rejects else None
+        affine = family.affine(self.params, self.recipe.seeding)
+        if affine is None or mapping.rejects:
+            return None
+        shift = affine.shift + cut
+        return (shift, affine.bits - shift) if shift <= 32 and affine.bits - shift <= 32 else None
+
+    @functools.cached_property
+    def square(self) -> Square | None:
+        """How a CPU device glances at squares of seeds; None where the algebra or the search does not allow it."""
+        if not self.recipe.map.hint or not re.search("#define (ADDS|XORS)", self.recipe.source) or self._field is None:
+            return None
+        depth = min(len(self.draws), len(self.draws) - self.need + 3)
+        if self.per_seed * depth > 64 * MAX_SLOTS:
+            return None
+        s, o, i = np.ogrid[self.skips[0] : self.skips[1] + 1, self.offsets[0] : self.offsets[1] + 1, :depth]
+        positions, looks = np.unique((o + s + i * (s + 1)).astype(np.uint64), return_inverse=True)
+        if len(positions) > MAX_SLOTS:
+            return None
+        shift, bits = self._field
+        m = self.modulus
+        twos = (m & -m).bit_length() - 1
+        return Square(
+            positions,
+            looks.reshape(-1, depth).astype(np.uint32),
+            shift,
+            pow(m >> twos, -1, 2**32) << (32 - bits) & 0xFFFFFFFF,
+            (twos + 32 - bits) % 32,
+            (2**bits - 1) // m,
+        )
 
     def chances(self, draws: npt.NDArray[np.uint32] | None = None) -> npt.NDArray[np.float64]:
         """P(a random output equals the draw), shape (k,)."""

@@ -103,6 +103,15 @@ def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np
     return buffer, ctypes.c_void_p((buffer.ctypes.data + 63) & ~63)
 
 
+# `square` in kernels/square.h, field by field.
+SQUARE = np.dtype(
+    [
+        (name, "<u8")
+        for name in ("slots", "depth", "shift", "scale", "turn", "bound", "positions", "looks", "room")
+    ]
+)
+
+
 class CpuDevice(Device):
     """kind: a key of the three builds above."""
 
@@ -121,6 +130,10 @@ class CpuDevice(Device):
         )
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
+        self._square_words = (
+            int(self._library.square_words()) if kind == "cpu" and hasattr(self._library, "square_words") else 0
+        )
+        self._square_buffer = np.zeros(0, np.uint32)
         self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
 
     def jump_table(self, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
@@ -144,6 +157,16 @@ class CpuDevice(Device):
         self._group_buffer, address = _aligned(self._group_buffer, reach * self._group_words)
         return address
 
+    def _square(self, search: Search) -> npt.NDArray[np.void]:
+        """The kernel's `square`, shape (1,); no slots where this build or this search can't have one."""
+        record, square = np.zeros(1, SQUARE), search.square if self._square_words else None
+        if square is not None:
+            slots, depth = len(square.positions), square.looks.shape[1]
+            self._square_buffer, room = _aligned(self._square_buffer, slots * self._square_words + 16)
+            addresses = (square.positions.ctypes.data, square.looks.ctypes.data, room.value)
+            record[0] = (slots, depth, square.shift, square.scale, square.turn, square.bound, *addresses)
+        return record
+
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
         record, draws, jumps = self._prepared(search)
         hits, found = np.zeros(capacity, HIT), np.zeros(1, np.uint64)
@@ -155,7 +178,7 @@ class CpuDevice(Device):
         if self.kind == "emulated":
             self._library.sieve_emulated(*self.grid, *arguments)
         else:
-            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])))
+            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(self._square(search)))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
