@@ -13,10 +13,11 @@
    (with `bound`) tell whether it is d modulo M: see hint32. What lies above the field is garbage that `scale` moves out. */
 
 typedef struct {
-    u64 slots, depth, shift, scale, turn, bound;
+    u64 slots, depth, shift, scale, turn, bound, bits, seed_xor;
     const u64 *positions;
     const u32 *looks;
     u32 *room;
+    u64 marked;
 } square;
 
 #if LANES > 1 && defined(HINT) && (defined(ADDS) || defined(XORS))
@@ -49,14 +50,14 @@ FN core all_core(u64 x) { return all32((u32)x); }
 
 FN full all_full(u32 x) { return (full){} + x; }
 
-/* Whether some lane has more than n. */
-FN u32 any_more(full x, u32 n) {
+/* Bit i: whether lane i of a is more than that of b. */
+FN u32 any_more(full a, full b) {
 #if SIDE == 16 && defined(__AVX512F__)
-    return _mm512_cmpgt_epu32_mask((__m512i)x, _mm512_set1_epi32((int)n));
+    return _mm512_cmpgt_epu32_mask((__m512i)a, (__m512i)b);
 #else
-    full more = (full)(x > n);
+    full more = (full)(a > b);
     u32 bits = 0;
-    for (u32 i = 0; i < SIDE; i++) bits |= more[i];
+    for (u32 i = 0; i < SIDE; i++) bits |= (more[i] & 1) << i;
     return bits;
 #endif
 }
@@ -97,10 +98,19 @@ FN full lesser(full a, full b) {
 #endif
 }
 
-FN full greater(full a, full b) { return ~lesser(~a, ~b); }
+FN full greater(full a, full b) {
+#if SIDE == 16 && defined(__AVX512F__)
+    return (full)_mm512_max_epu32((__m512i)a, (__m512i)b);
+#elif SIDE == 8 && defined(__AVX2__)
+    return (full)_mm256_max_epu32((__m256i)a, (__m256i)b);
+#else
+    full mask = (full)(a > b);
+    return (a & mask) | (b & ~mask);
+#endif
+}
 
 #if PARTS == 2
-/* The low, or the high, halves of two cores, in an order that is always the same. */
+/* The low, or the high, halves of two cores: two lanes of the first, two of the second, and so on. */
 FN full lows(core a, core b) {
 #if SIDE == 16 && defined(__AVX512F__)
     return (full)_mm512_shuffle_ps((__m512)a, (__m512)b, 0x88);
@@ -122,6 +132,9 @@ FN full highs(core a, core b) {
 }
 #endif
 
+/* Bit i: whether block i of a row has some of these lanes. */
+FN u32 blocks_with(u32 lanes) { return PARTS == 2 ? !!(lanes & 0x3333) | !!(lanes & 0xcccc) << 1 : !!lanes; }
+
 /* What a slot holds. NARROW: the low half of the state, times scale; WIDE: the state, moved so that the field begins at bit 32;
    PLAIN: what SHOWN makes words of. */
 enum { NARROW, WIDE, PLAIN };
@@ -134,12 +147,16 @@ enum { NARROW, WIDE, PLAIN };
 #define WORDS_OF(a, b) all_full(0)
 #endif
 
-/* 64-byte lines or less of `room`: for each slot a jump, its columns, its rows. */
-u32 square_words(void) { return 4 + 2 * PARTS * SIDE; }
+/* Seeds that are looked through for refusals together. */
+#define REGION (1ull << 20)
 
-FN jump *jumps_of(const square *sq) { return (jump *)sq->room; }
-FN full *columns_of(const square *sq) { return (full *)(sq->room + 4 * ((sq->slots + 3) / 4) * 4); }
+/* Words of `room`: for each slot its columns, its rows and a jump; then a bit for each block of a region. */
+u64 square_words(u64 slots) { return (2 * PARTS * SIDE + 4) * slots + REGION / (SIDE * SIDE); }
+
+FN full *columns_of(const square *sq) { return (full *)sq->room; }
 FN full *rows_of(const square *sq) { return columns_of(sq) + PARTS * sq->slots; }
+FN jump *jumps_of(const square *sq) { return (jump *)(rows_of(sq) + PARTS * sq->slots); }
+FN u32 *refusals_of(const square *sq) { return (u32 *)(jumps_of(sq) + sq->slots); }
 
 /* From what slot n - 1 is made of to what slot n is. */
 FN void walk(state *g, core *x, u32 n, const square *sq) {
@@ -190,6 +207,44 @@ FN void make_row(u32 mode, state *g, u32 n, const square *sq) {
     }
 }
 
+#if defined(REFUSES) && defined(ADDS)
+typedef unsigned __int128 u128;
+
+/* The least t < end with low <= a t mod m <= high, where 0 < low <= high < m; else `end`. Euclid's algorithm on (m, a): a t passes
+   the interval in each round of m or hits it, so the question is which round. */
+static u64 first_within(u128 m, u128 a, u128 low, u128 high, u64 end) {
+    if (a == 0) return end;
+    if (2 * a > m) return first_within(m, m - a, m - high, m - low, end);
+    u128 t = (low + a - 1) / a;
+    if (t * a > high) {
+        u64 rounds = first_within(a, m % a, a - 1 - (high - 1) % a, a - 1 - (low - 1) % a, end);
+        if (rounds == end) return end;
+        t = (low + m * rounds + a - 1) / a;
+    }
+    return t < end ? (u64)t : end;
+}
+
+/* For each square of the region that begins with seed `start`, the blocks in which some call refuses a word up to the last slot. */
+static void mark_refusals(u64 start, const search *q, const square *sq) {
+    u64 up = 64 - sq->shift - sq->bits, width = -((q->limit + 1) << (64 - sq->bits)), last = sq->positions[sq->slots - 1];
+    u64 swap = sq->seed_xor & (REGION - 1), begun = (start ^ sq->seed_xor) & ~(REGION - 1);
+    u32 *blocks = refusals_of(sq);
+    for (u32 i = 0; i < REGION / (SIDE * SIDE); i++) blocks[i] = 0;
+    for (u64 p = 0; p <= last && width; p++) {
+        jump to = jump_by(p + ADDS, q->param);
+        u64 a = to.a << up, x = ((begun * to.a + to.c) << up) + width;
+        for (u64 t = 0; t < REGION; t++, x += a) {
+            /* Refused are the topmost `width` states, which x has put lowest. */
+            u64 ahead = x < width ? 0 : first_within((u128)1 << 64, a, -x, -x + width - 1, REGION - t);
+            t += ahead;
+            x += a * ahead;
+            u64 seed = t ^ swap;
+            if (t < REGION) blocks[seed / (SIDE * SIDE)] |= 1u << seed / LANES % (SIDE * PARTS);
+        }
+    }
+}
+#endif
+
 /* Before the first square of a call. */
 FN void begin_squares(const search *q, const square *sq) {
 #ifdef ADDS
@@ -229,36 +284,45 @@ FN full residue(u32 mode, const full *row, u32 r, looked at, const square *sq) {
     return turn_right(t, (u32)sq->turn);
 }
 
-/* Bit r: whether a survivor may be among the seeds of row r of the square that begins with seed `start`. */
-FN u32 promising_rows(u32 mode, u64 start, const search *q, const u32 *draws, const square *sq) {
-    u32 k = (u32)q->draws, need = (u32)q->need, depth = (u32)sq->depth, bound = (u32)sq->bound, have = 0, promised = 0;
+/* Whether some seed of the square matches draw d at slot n. */
+FN u32 any_match(u32 mode, u32 n, u32 d, const square *sq) {
+    looked at = look_at(mode, columns_of(sq) + PARTS * n, d, sq);
+    full least = all_full(~0u);
+    EACH_ROW least = lesser(least, residue(mode, rows_of(sq) + PARTS * n, r, at, sq));
+    return any_more(all_full((u32)sq->bound) + 1, least);
+}
+
+/* Bit i: whether block i of the square that begins with seed `start` may hold a survivor; `promised`: which do anyway. */
+FN u32 promising_blocks(u32 mode, u64 start, const search *q, const u32 *draws, const square *sq, u32 promised) {
+    u32 k = (u32)q->draws, need = (u32)q->need, depth = (u32)sq->depth, have = 0;
     u32 hypotheses = (u32)((q->skip_max - q->skip_min + 1) * (q->offset_max - q->offset_min + 1));
     const u32 *looks = sq->looks;
     full hopes[SIDE], most;
     state g[PARTS];
     EACH_PART SEEDING(&g[part], rows_from(start + part * LANES * SIDE, SIDE), q->param);
     for (u32 h = 0; h < hypotheses; h++, looks += depth) {
+        for (; have <= looks[0]; have++) make_row(mode, g, have, sq);
+        /* Nearly all seeds that must match every draw fail at the first. */
+        if (need == k && !any_match(mode, looks[0], draws[0], sq)) continue;
         EACH_ROW hopes[r] = all_full(0);
         for (u32 i = 0;;) {
-            u32 n = looks[i], d = draws[i];
-            for (; have <= n; have++) make_row(mode, g, have, sq);
-            const full *row = rows_of(sq) + PARTS * n;
-            looked at = look_at(mode, columns_of(sq) + PARTS * n, d, sq);
-            if (need == k && i == 0) {
-                /* Nearly all that must match every draw fail at the first. */
-                full least = all_full(~0u);
-                EACH_ROW least = lesser(least, residue(mode, row, r, at, sq));
-                if (!any_more(~least, ~bound - 1)) break;
-            }
-            EACH_ROW hopes[r] = count_at_most(hopes[r], residue(mode, row, r, at, sq), all_full(bound));
+            u32 n = looks[i];
+            if (have <= n)
+                for (u32 end = n + 8 < sq->slots ? n + 8 : (u32)sq->slots; have < end; have++) make_row(mode, g, have, sq);
+            looked at = look_at(mode, columns_of(sq) + PARTS * n, draws[i], sq);
+            EACH_ROW hopes[r] = count_at_most(hopes[r], residue(mode, rows_of(sq) + PARTS * n, r, at, sq),
+                                              all_full((u32)sq->bound));
             u32 left = k - ++i;
             if (left < need) {
                 most = hopes[0];
                 EACH_ROW most = greater(most, hopes[r]);
-                if (!any_more(most, need - left - 1)) break;
+                if (!any_more(most, all_full(need - left - 1))) break;
             }
             if (i == depth) {
-                EACH_ROW promised |= (u32)(left >= need || any_more(hopes[r], need - left - 1)) << r;
+                EACH_ROW {
+                    u32 hopeful = left < need ? any_more(hopes[r], all_full(need - left - 1)) : ~0u;
+                    promised |= blocks_with(hopeful) << r * PARTS;
+                }
                 break;
             }
         }
@@ -266,18 +330,30 @@ FN u32 promising_rows(u32 mode, u64 start, const search *q, const u32 *draws, co
     return promised;
 }
 
-/* How many of `squares` squares from seed `start` on hold no survivor, up to the first that may; its rows. */
-FN u64 pass_as(u32 mode, u64 start, u64 squares, const search *q, const u32 *draws, const square *sq, u32 *rows) {
-    u64 passed = 0;
-    for (*rows = 0; passed < squares; passed++)
-        if ((*rows = promising_rows(mode, start + passed * SIDE * SIDE, q, draws, sq))) break;
-    return passed;
+/* How many of `squares` squares from seed `start` on hold no survivor, up to the first that may; its blocks. */
+FN u64 pass_as(u32 mode, u64 start, u64 squares, const search *q, const u32 *draws, square *sq, u32 *blocks) {
+    *blocks = 0;
+    for (u64 passed = 0; passed < squares; passed++, start += SIDE * SIDE) {
+        u32 refused = 0;
+#if defined(REFUSES) && defined(ADDS)
+        if (start / REGION + 1 != sq->marked) {
+            sq->marked = start / REGION + 1;
+            mark_refusals(start / REGION * REGION, q, sq);
+        }
+        refused = refusals_of(sq)[start % REGION / (SIDE * SIDE)];
+#endif
+        *blocks = promising_blocks(mode, start, q, draws, sq, refused);
+        if (*blocks) return passed;
+    }
+    return squares;
 }
 
-static __attribute__((noinline)) u64 pass_squares(u64 start, u64 squares, const search *q, const u32 *draws, const square *sq,
-                                                  u32 *rows) {
+static __attribute__((noinline)) u64 pass_squares(u64 start, u64 squares, const search *q, const u32 *draws, square *sq,
+                                                  u32 *blocks) {
     const search local = *q;
-    const square here = *sq;
-    return BY_MODE(sq, pass_as, start, squares, &local, draws, &here, rows);
+    square here = *sq;
+    u64 passed = BY_MODE(sq, pass_as, start, squares, &local, draws, &here, blocks);
+    sq->marked = here.marked;
+    return passed;
 }
 #endif

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,14 +32,16 @@ MAX_POSITIONS = 2**20
 # Outputs a glance may keep, and about how many seeds it is at: 8 MiB at most.
 MAX_REACH = 2**14
 GROUP_SEEDS = 128
-# Outputs of a square of seeds: 5 MiB at most.
+# Outputs that a square of seeds keeps, 5 MiB at most, looks at them, and seeds of one of its rows.
 MAX_SLOTS = 2**14
+MAX_LOOKS = 2**20
+SIDE_SEEDS = 16
 
 
 @dataclass(frozen=True)
 class Square:
     """What kernels/square.h wants to know. positions: outputs that hypotheses look at, '<u8' ascending; looks: which of
-    them, '<u4' (hypotheses, depth); shift: where in the state the field begins; scale, turn, bound: see there."""
+    them, '<u4' (hypotheses, depth); shift, bits, seed_xor: the field and the seeding; scale, turn, bound: see there."""
 
     positions: npt.NDArray[np.uint64]
     looks: npt.NDArray[np.uint32]
@@ -48,6 +49,8 @@ class Square:
     scale: int
     turn: int
     bound: int
+    bits: int
+    seed_xor: int
 
 
 @dataclass(frozen=True)
@@ -140,49 +143,53 @@ class Search:
             return 0
         depth = min(len(self.draws), len(self.draws) - self.need + 3)
         reach = min(self._span(depth) + (0 if self.jumps else self.first), MAX_REACH)
-        refused = (2**self.recipe.map.bits % self.modulus) / 2**self.recipe.map.bits if self.recipe.map.bits else 0.0
-        return reach if refused * reach * GROUP_SEEDS < 0.1 else 0
+        return reach if self._refused(reach) * GROUP_SEEDS < 0.1 else 0
 
-    @property
-    def _field(self) -> tuple[int, int] | None:
-        """(first bit, bits) of what is divided by M: of the state if the family is affine, else of the word; None where it is
-        no such field of at most 32 bits."""
+    def _field(self) -> tuple[int, int, int] | None:
+        """(first bit, bits, seed's xor) of what is divided by M: of the state if the family is affine, else of the word; None
+        where it is no field of at most 32 bits that the glance at squares understands."""
         family, mapping = kernels.family(self.recipe.family), self.recipe.map
         # Java's next(31) is a word less its lowest bit; of a power of two it takes the high bits.
         cut = family.word_bits - (mapping.bits or family.word_bits)
         if cut and self.modulus & (self.modulus - 1) == 0:
             return None
-        if "#define SHOWN" in self.recipe.source:
-            return (0, 32) if not cut and not mapping.rejects else None
+        if "#define SHOWN(" in self.recipe.source:
+            return None if mapping.rejects else (0, 32, 0)
         affine = family.affine(self.params, self.recipe.seeding)
-        if affine is None or mapping.rejects:
+        if affine is None:
             return None
-        shift = affine.shift + cut
-        return (shift, affine.bits - shift) if shift <= 32 and affine.bits - shift <= 32 else None
+        shift, bits = affine.shift + cut, affine.bits - affine.shift - cut
+        return (shift, bits, affine.seed_xor) if shift <= 32 and bits <= 32 else None
 
     @functools.cached_property
     def square(self) -> Square | None:
         """How a CPU device glances at squares of seeds; None where the algebra or the search does not allow it."""
-        if not self.recipe.map.hint or not re.search("#define (ADDS|XORS)", self.recipe.source) or self._field is None:
-            return None
+        declared = "#define ADDS" in self.recipe.source or "#define XORS" in self.recipe.source
+        field = self._field() if declared and self.recipe.map.hint else None
         depth = min(len(self.draws), len(self.draws) - self.need + 3)
-        if self.per_seed * depth > 64 * MAX_SLOTS:
+        if field is None or self.per_seed * depth > MAX_LOOKS:
             return None
         s, o, i = np.ogrid[self.skips[0] : self.skips[1] + 1, self.offsets[0] : self.offsets[1] + 1, :depth]
         positions, looks = np.unique((o + s + i * (s + 1)).astype(np.uint64), return_inverse=True)
-        if len(positions) > MAX_SLOTS:
+        if len(positions) > MAX_SLOTS or self._refused(int(positions[-1]) + 1) * SIDE_SEEDS > 0.1:
             return None
-        shift, bits = self._field
-        m = self.modulus
+        m, (shift, bits, seed_xor) = self.modulus, field
         twos = (m & -m).bit_length() - 1
         return Square(
-            positions,
-            looks.reshape(-1, depth).astype(np.uint32),
-            shift,
-            pow(m >> twos, -1, 2**32) << (32 - bits) & 0xFFFFFFFF,
-            (twos + 32 - bits) % 32,
-            (2**bits - 1) // m,
+            positions=positions,
+            looks=looks.reshape(-1, depth).astype(np.uint32),
+            shift=shift,
+            scale=(pow(m >> twos, -1, 2**32) << (32 - bits)) % 2**32,
+            turn=(twos + 32 - bits) % 32,
+            bound=(2**bits - 1) // m,
+            bits=bits,
+            seed_xor=seed_xor,
         )
+
+    def _refused(self, outputs: int) -> float:
+        """About how often a call refuses a word among so many of a seed's outputs."""
+        bits = self.recipe.map.bits
+        return outputs * (2**bits % self.modulus) / 2**bits if bits else 0.0
 
     def chances(self, draws: npt.NDArray[np.uint32] | None = None) -> npt.NDArray[np.float64]:
         """P(a random output equals the draw), shape (k,)."""

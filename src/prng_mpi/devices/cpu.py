@@ -107,7 +107,10 @@ def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np
 SQUARE = np.dtype(
     [
         (name, "<u8")
-        for name in ("slots", "depth", "shift", "scale", "turn", "bound", "positions", "looks", "room")
+        for name in (
+            *("slots", "depth", "shift", "scale", "turn", "bound", "bits", "seed_xor"),
+            *("positions", "looks", "room", "marked"),
+        )
     ]
 )
 
@@ -130,9 +133,6 @@ class CpuDevice(Device):
         )
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
-        self._square_words = (
-            int(self._library.square_words()) if kind == "cpu" and hasattr(self._library, "square_words") else 0
-        )
         self._square_buffer = np.zeros(0, np.uint32)
         self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
 
@@ -158,13 +158,15 @@ class CpuDevice(Device):
         return address
 
     def _square(self, search: Search) -> npt.NDArray[np.void]:
-        """The kernel's `square`, shape (1,); no slots where this build or this search can't have one."""
-        record, square = np.zeros(1, SQUARE), search.square if self._square_words else None
+        """The kernel's `square`, shape (1,); no slots where this build or this search has none."""
+        record = np.zeros(1, SQUARE)
+        square = search.square if self.kind == "cpu" and hasattr(self._library, "square_words") else None
         if square is not None:
-            slots, depth = len(square.positions), square.looks.shape[1]
-            self._square_buffer, room = _aligned(self._square_buffer, slots * self._square_words + 16)
-            addresses = (square.positions.ctypes.data, square.looks.ctypes.data, room.value)
-            record[0] = (slots, depth, square.shift, square.scale, square.turn, square.bound, *addresses)
+            slots = len(square.positions)
+            self._square_buffer, room = _aligned(self._square_buffer, self._library.square_words(ctypes.c_uint64(slots)))
+            values = dict(vars(square), slots=slots, depth=square.looks.shape[1], room=room.value, marked=0)
+            values |= {key: getattr(square, key).ctypes.data for key in ("positions", "looks")}
+            record[0] = tuple(values[key] for key in SQUARE.names or ())
         return record
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
