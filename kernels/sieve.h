@@ -389,50 +389,46 @@ FN void glance(view *v, u64 at, u64 groups, const search *q, const u32 *draws, c
 }
 #endif
 
-FN void put(const best *b, u64 start, u64 count, const search *q, hit *hits, u64 capacity, u64 *found) {
-    if (!any(above(b->matches, all32((u32)q->need - 1)))) return;
-    for (u32 i = 0; i < LANES && i < count; i++) {
-        if (LANE(b->matches, i) < q->need) continue;
-        if (*found < capacity) {
-            hit h = {start + i, LANE(b->skip, i), LANE(b->offset, i), (u32)q->window_start, LANE(b->matches, i)};
-            hits[*found] = h;
-        }
-        ++*found;
-    }
-}
-
 /* Seeds start .. start + count - 1. What the glance needs comes last: room for the outputs of a group, and squares. */
 void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
            u64 *found, u32 *buffer, u32 *group_buffer, square *sq) {
     const search local = *q;
-    u64 n = 0;
+    u64 head = 0;
 #if LANES > 1 && defined(HINT)
     view v = {start, 0, 0, local.reach ? GROUP * LANES : 0};
 #ifdef SQUARE
     if (sq->slots) {
         /* Squares begin at a multiple of their size. */
-        for (u64 head = -start % (SIDE * SIDE); n < head && n < count; n += LANES) {
-            best b = sieve_block(seeds_from(start + n), &local, draws, jumps, buffer);
-            put(&b, start + n, (head < count ? head : count) - n, &local, hits, capacity, found);
-        }
-        n = -start % (SIDE * SIDE);
+        head = -start % (SIDE * SIDE);
         v.size = SIDE * SIDE;
         begin_squares(&local, sq);
     }
 #endif
 #endif
-    for (; n < count; n += LANES) {
+    for (u64 n = 0, next; n < count; n = next) {
 #if LANES > 1 && defined(HINT)
         /* A filter that most blocks pass is not worth a glance. */
-        if (n >= v.end && v.size && n + v.size <= count && 2 * v.promised <= (v.glanced + 2) * (v.size / LANES)) {
+        if (n >= head && n >= v.end && v.size && n + v.size <= count &&
+            2 * v.promised <= (v.glanced + 2) * (v.size / LANES)) {
             glance(&v, n, (count - n) / v.size, &local, draws, jumps, group_buffer, sq);
             n = v.begin;
+            if (n >= count) break;
         }
+#endif
+        next = n < head && n + LANES > head ? head : n + LANES;
+#if LANES > 1 && defined(HINT)
         if (n < v.end && !(v.blocks >> (n - v.begin) / LANES & 1)) continue;
-        if (n >= count) break;
 #endif
         best b = sieve_block(seeds_from(start + n), &local, draws, jumps, buffer);
-        put(&b, start + n, count - n, &local, hits, capacity, found);
+        if (!any(above(b.matches, all32((u32)local.need - 1)))) continue;
+        for (u32 i = 0; n + i < next && n + i < count; i++) {
+            if (LANE(b.matches, i) < local.need) continue;
+            if (*found < capacity) {
+                hit h = {start + n + i, LANE(b.skip, i), LANE(b.offset, i), (u32)local.window_start, LANE(b.matches, i)};
+                hits[*found] = h;
+            }
+            ++*found;
+        }
     }
 }
 

@@ -163,7 +163,9 @@ class CpuDevice(Device):
         square = search.square if self.kind == "cpu" and hasattr(self._library, "square_words") else None
         if square is not None:
             slots = len(square.positions)
-            self._square_buffer, room = _aligned(self._square_buffer, self._library.square_words(ctypes.c_uint64(slots)))
+            self._square_buffer, room = _aligned(
+                self._square_buffer, self._library.square_words(ctypes.c_uint64(slots))
+            )
             values = dict(vars(square), slots=slots, depth=square.looks.shape[1], room=room.value, marked=0)
             values |= {key: getattr(square, key).ctypes.data for key in ("positions", "looks")}
             record[0] = tuple(values[key] for key in SQUARE.names or ())
