@@ -241,7 +241,7 @@ SIEVE = (
     ("glance: hint of 64 bits", "mapping.h", "(u32)q->twos), all64(q->quotient)", "0), all64(q->quotient)", "cpu", "java.mod xoshiro256ss.mod lcg.mod"),
     ("glance: java's hint", "mapping.h", "hint32(hopes, x >> 1, d, q)", "hint32(hopes, x, d, q)", "cpu", "java.nextInt"),
     ("glance: reach of the seeding", "families/mt19937.h", "MT_M + (reach) :", "MT_M + (reach) - 1 :", "cpu", "mt19937.mod"),
-    ("square: where the first begins", "sieve.h", "head = -start % (SIDE * SIDE);", "head = 1;", "cpu", SQUARES),
+    ("square: where the first begins", "sieve.h", "head = -start % (SIDE * SIDE);", "head = 15;", "cpu", SQUARES),
     ("square: seeds before the first", "sieve.h", "next = n < head && n + LANES > head ? head : n + LANES;", "next = n < head ? head : n + LANES;", "cpu", SQUARES),
     ("square: rows apart", "platform.h", "all32((u32)start) + ramp32() * step", "all32((u32)start) + ramp32()", "cpu", "xorshift32.mod"),
     ("square: parts of a column", "square.h", "seeds_from(part * LANES), q->param", "seeds_from(part), q->param", "cpu", "java.mod"),
@@ -262,7 +262,7 @@ SIEVE = (
     ("square: words refused", "square.h", "blocks[seed / (SIDE * SIDE)] |=", "blocks[seed / (SIDE * SIDE)] &=", "cpu", "java.nextInt"),
     ("square: seeds of refused words", "square.h", "u64 seed = t ^ swap;", "u64 seed = t;", "cpu", "java.nextInt"),
     ("square: outputs of refused words", "square.h", "p <= last && width", "p < 1 && width", "cpu", "java.nextInt"),
-    ("square: states of refused words", "square.h", "64 - sq->shift - sq->bits", "63 - sq->shift - sq->bits", "cpu", "java.nextInt"),
+    ("square: states of refused words", "square.h", "64 - sq->shift - sq->bits", "60 - sq->shift - sq->bits", "cpu", "java.nextInt"),
     ("square: Euclid, rounds", "square.h", "a - 1 - (high - 1) % a, a - 1 - (low - 1) % a", "a - 1 - (high - 1) % a, a - 1 - (high - 1) % a", "cpu", "java.nextInt"),
     ("square: Euclid, from the other side", "square.h", "m - a, m - high, m - low", "m - a, low, high", "cpu", "java.nextInt"),
 )  # fmt: skip
