@@ -29,12 +29,14 @@ typedef u32 full __attribute__((vector_size(8 * LANES)));
 typedef w64 core;
 typedef u64 core1;
 FN core all_core(u64 x) { return all64(x); }
+FN w32 low_half(core x) { return low(x); }
 #else
 #define PARTS 1
 typedef w32 full;
 typedef w32 core;
 typedef u32 core1;
 FN core all_core(u64 x) { return all32((u32)x); }
+FN w32 low_half(core x) { return x; }
 #endif
 #define SIDE (PARTS * LANES)
 #define EACH_PART _Pragma("GCC unroll 2") for (u32 part = 0; part < PARTS; part++)
@@ -62,15 +64,7 @@ FN u32 any_more(full a, full b) {
 #endif
 }
 
-FN full turn_right(full x, u32 n) {
-#if SIDE == 16 && defined(__AVX512F__)
-    return (full)_mm512_rorv_epi32((__m512i)x, _mm512_set1_epi32((int)n));
-#else
-    return x >> n | x << (-n & 31);
-#endif
-}
-
-FN full turn_right_by(full x, full n) {
+FN full turn_right(full x, full n) {
 #if SIDE == 16 && defined(__AVX512F__)
     return (full)_mm512_rorv_epi32((__m512i)x, (__m512i)n);
 #else
@@ -117,7 +111,8 @@ FN full lows(core a, core b) {
 #elif SIDE == 8 && defined(__AVX2__)
     return (full)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88);
 #else
-    return __builtin_shufflevector((full)a, (full)b, 0, 2, 4, 6);
+    full x = (full)a, y = (full)b;
+    return (full){x[0], x[2], y[0], y[2]};
 #endif
 }
 
@@ -127,7 +122,8 @@ FN full highs(core a, core b) {
 #elif SIDE == 8 && defined(__AVX2__)
     return (full)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd);
 #else
-    return __builtin_shufflevector((full)a, (full)b, 1, 3, 5, 7);
+    full x = (full)a, y = (full)b;
+    return (full){x[1], x[3], y[1], y[3]};
 #endif
 }
 #endif
@@ -172,7 +168,8 @@ FN void walk(state *g, core *x, u32 n, const square *sq) {
 #endif
 }
 
-FN u32 make_columns(u32 mode, const search *q, const square *sq) {
+/* Columns of all slots, by the seeds 0 .. SIDE - 1; how many. */
+FN u64 make_columns(u32 mode, const search *q, const square *sq) {
     state g[PARTS];
     core x[PARTS];
     EACH_PART SEEDING(&g[part], seeds_from(part * LANES), q->param);
@@ -189,20 +186,16 @@ FN u32 make_columns(u32 mode, const search *q, const square *sq) {
 #endif
         if (mode == NARROW) *column = *column * (u32)sq->scale;
     }
-    return 0;
+    return sq->slots;
 }
+
 
 FN void make_row(u32 mode, state *g, u32 n, const square *sq) {
     full *row = rows_of(sq) + PARTS * n;
     core x[PARTS];
     walk(g, x, n, sq);
     EACH_PART {
-        if (mode == NARROW) ((w32 *)row)[part] =
-#if PARTS == 2
-            low(x[part]) * (u32)sq->scale;
-#else
-            x[part] * (u32)sq->scale;
-#endif
+        if (mode == NARROW) ((w32 *)row)[part] = low_half(x[part]) * (u32)sq->scale;
         else ((core *)row)[part] = mode == WIDE ? x[part] << (32 - (u32)sq->shift) : x[part];
     }
 }
@@ -281,7 +274,7 @@ FN full residue(u32 mode, const full *row, u32 r, looked at, const square *sq) {
 #endif
             t = WORDS_OF(JOIN(x, at.part[0]), JOIN(x, at.part[PARTS - 1])) * (u32)sq->scale - at.off;
     }
-    return turn_right(t, (u32)sq->turn);
+    return turn_right(t, all_full((u32)sq->turn));
 }
 
 /* Whether some seed of the square matches draw d at slot n. */
@@ -296,6 +289,8 @@ FN u32 any_match(u32 mode, u32 n, u32 d, const square *sq) {
 FN u32 promising_blocks(u32 mode, u64 start, const search *q, const u32 *draws, const square *sq, u32 promised) {
     u32 k = (u32)q->draws, need = (u32)q->need, depth = (u32)sq->depth, have = 0;
     u32 hypotheses = (u32)((q->skip_max - q->skip_min + 1) * (q->offset_max - q->offset_min + 1));
+    /* A row that was just stored is slow to load, so rows are made some looks before they are wanted, if they are. */
+    u32 ahead = need < k ? 8 : 1;
     const u32 *looks = sq->looks;
     full hopes[SIDE], most;
     state g[PARTS];
@@ -308,7 +303,7 @@ FN u32 promising_blocks(u32 mode, u64 start, const search *q, const u32 *draws, 
         for (u32 i = 0;;) {
             u32 n = looks[i];
             if (have <= n)
-                for (u32 end = n + 8 < sq->slots ? n + 8 : (u32)sq->slots; have < end; have++) make_row(mode, g, have, sq);
+                for (u32 end = n + ahead < sq->slots ? n + ahead : (u32)sq->slots; have < end; have++) make_row(mode, g, have, sq);
             looked at = look_at(mode, columns_of(sq) + PARTS * n, draws[i], sq);
             EACH_ROW hopes[r] = count_at_most(hopes[r], residue(mode, rows_of(sq) + PARTS * n, r, at, sq),
                                               all_full((u32)sq->bound));
@@ -319,10 +314,7 @@ FN u32 promising_blocks(u32 mode, u64 start, const search *q, const u32 *draws, 
                 if (!any_more(most, all_full(need - left - 1))) break;
             }
             if (i == depth) {
-                EACH_ROW {
-                    u32 hopeful = left < need ? any_more(hopes[r], all_full(need - left - 1)) : ~0u;
-                    promised |= blocks_with(hopeful) << r * PARTS;
-                }
+                EACH_ROW promised |= blocks_with(any_more(hopes[r], all_full(need - left - 1))) << r * PARTS;
                 break;
             }
         }

@@ -25,7 +25,7 @@ sequence = 54
 typedef struct { w64 x; u64 c; } state;
 
 #if LANES > 1
-#define SHOWN(a, b) (turn_right_by(lows((a >> 18 ^ a) >> 27, (b >> 18 ^ b) >> 27), highs(a, b) >> 27))
+#define SHOWN(a, b) (turn_right(lows((a >> 18 ^ a) >> 27, (b >> 18 ^ b) >> 27), highs(a, b) >> 27))
 #endif
 
 FN void seed(state *g, wseed z, const u64 *param) {

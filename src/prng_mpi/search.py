@@ -171,7 +171,11 @@ class Search:
             return None
         s, o, i = np.ogrid[self.skips[0] : self.skips[1] + 1, self.offsets[0] : self.offsets[1] + 1, :depth]
         positions, looks = np.unique((o + s + i * (s + 1)).astype(np.uint64), return_inverse=True)
-        if len(positions) > MAX_SLOTS or self._refused(int(positions[-1]) + 1) * SIDE_SEEDS > 0.1:
+        outputs = int(positions[-1]) + 1
+        # Words that calls refuse are looked for at every output.
+        if len(positions) > MAX_SLOTS or (self.recipe.map.rejects and outputs > MAX_REACH):
+            return None
+        if self._refused(outputs) * SIDE_SEEDS > 0.1:
             return None
         m, (shift, bits, seed_xor) = self.modulus, field
         twos = (m & -m).bit_length() - 1
