@@ -298,10 +298,12 @@ typedef w32 word;
 typedef w64 wseed;
 FN wseed all_seeds(u64 x) { return all64(x); }
 FN wseed seeds_from(u64 start) { return all64(start) + ramp64(); }
+FN wseed rows_from(u64 start, u32 step) { return all64(start) + ramp64() * step; }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #else
 typedef w32 wseed;
 FN wseed all_seeds(u64 x) { return all32((u32)x); }
 FN wseed seeds_from(u64 start) { return all32((u32)start) + ramp32(); }
+FN wseed rows_from(u64 start, u32 step) { return all32((u32)start) + ramp32() * step; }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #endif

@@ -125,7 +125,7 @@ def patchwork(case: Case) -> list[int]:
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A sieve over [start, start + count) with draws by `patchwork`; slice_seeds: how many in one launch; planted:
-    the seed that surely survives."""
+    the seed that surely survives; square: whether a CPU may glance at squares."""
 
     recipe: str
     modulus: int
@@ -139,6 +139,7 @@ class Case:
     slice_seeds: int = 4096
     mix: int = 1
     planted: int | None = None
+    square: bool = True
 
     def search(self) -> Search:
         ranges: dict[str, Any] = {"skips": self.skips, "offsets": self.offsets}
@@ -149,7 +150,8 @@ class Case:
     def hits(self, device: Device, search: Search) -> npt.NDArray[np.void]:
         """What a device finds."""
         work = self.slice_seeds * search.per_seed * self.k
-        with strategy(self.stride), mock.patch.multiple(device, first_slice=work, slice_seconds=0.0):
+        squares = contextlib.nullcontext() if self.square else mock.patch.object(Search, "square", None)
+        with strategy(self.stride), squares, mock.patch.multiple(device, first_slice=work, slice_seconds=0.0):
             hits = device.sieve(search, self.start, self.start + self.count)
         assert hits is not None
         return hits
@@ -173,6 +175,7 @@ CASES = (
     Case("ansi_lcg.mod", 2**32, 4, 2, (0, 6), (0, 0), start=2**32 - 300),
     Case("mt19937.mod", 1000, 6, 3, (1, 3), (0, 3)),
     Case("mt19937.mod", 1000, 12, 12, (0, 0), (0, 0), count=1500),
+    Case("mt19937.mod", 1000, 3, 3, count=1500),
     Case("mt19937.mod", 10, 5, 4, (60, 62), (220, 222), count=200),
     Case("mt19937.mod", 7, 3, 3, (110, 111), (620, 624), count=40),
     Case("xorshift32.mod", 2, 3, 1, (0, 1), (0, 1), count=5000),
@@ -232,8 +235,22 @@ CASES = (
     Case("lua51.random", 1000, 5, 3, (0, 2), (0, 2)),
     Case("lua54.random", 2**31 + 1, 6, 3, (0, 2), (0, 2), start=2**64 - 300),
     Case("luajit.random", 1000, 5, 3, (0, 2), (0, 2)),
+    # Squares: every bit of a quotient, both kinds of field, rows that are flagged one by one; and the same recipes without.
+    Case("xorshift32.mod", 2**31 + 1, 4, 4, count=700),
+    Case("ansi_lcg.mod", 2**30 + 1, 4, 4, (0, 2), (0, 1), start=2**31 - 300, count=900),
+    Case("lcg.mod", 2**31 + 1, 5, 5, (1, 3), (2, 2), start=2**32 - 1000, count=1000),
+    Case("java.mod", 2**31 + 1, 6, 5, (0, 2), start=2**33 - 400, count=1200),
+    Case("java.nextInt", 24, 9, 6, (0, 3), (0, 2), start=2**40 + 77, count=1200),
+    Case("orig.pcg32", 1000, 9, 7, (0, 3), start=1000, count=1500),
+    Case("xorshift128.mod", 125, 7, 5, (0, 3), start=2**31 - 700, count=1500, slice_seeds=601),
+    Case("java.mod", 1000, 8, 5, (0, 4), (0, 3), stride=True, square=False),
+    Case("java.nextInt", 1000, 5, 4, (4, 4), (1, 1), count=1000, square=False),
+    Case("lcg.mod", 10, 6, 3, (0, 2), (0, 2), stride=True, square=False),
+    Case("xorshift32.mod", 125, 6, 4, (0, 3), (0, 3), count=2000, square=False),
+    Case("xorshift32.mod", 1000, 6, 6, (3, 3), (2, 2), count=2000, square=False),
     # Seeds whose second word is rejected, at moduli where one of 25,000 is.
-    Case("java.nextInt", 200_000, 5, 5, start=5600, count=320, planted=5625),
+    Case("java.nextInt", 200_000, 5, 5, start=5370, count=320, planted=5625),
+    Case("java.nextInt", 200_000, 5, 5, start=5370, count=320, planted=5625, square=False),
     Case("php71.mt_rand", 300_000, 5, 5, start=14_500, count=512, planted=14_561),
 )
 

@@ -126,7 +126,9 @@ def test_the_largest_words_of_cpp_stay_below_one(kind: str) -> None:
 # ------------------------------------------------------------------------------------------------------------- the sieve
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.recipe}-{c.modulus}-{c.k}-{c.start}")
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda c: f"{c.recipe}-{c.modulus}-{c.k}-{c.start}{'-plain' * (not c.square)}"
+)
 def test_sieve_finds_what_the_definition_says(device_kind: str, case: Case) -> None:
     search, expected = case.expected
     assert len(expected) > 0
@@ -155,7 +157,7 @@ def test_narrower_registers_find_the_same(
 
 def _range(which: Any, draw: Any) -> tuple[int, int]:
     limit = which.seed_limit(which.params({}))
-    count = draw(st.integers(1, 60) | st.integers(1, 500), label="count")
+    count = draw(st.integers(1, 60) | st.integers(1, 900), label="count")
     edges = [0, limit - count, min(limit, 2**32) - count, *([2**32 - count // 2] if limit > 2**32 else [])]
     start = draw(st.sampled_from(edges) | st.integers(0, limit - count), label="start")
     return start, count
@@ -176,9 +178,8 @@ def test_any_sieve_finds_what_the_definition_says(device_kind: str, data: Any) -
     skips, offsets = (skip, skip + data.draw(st.integers(0, 2))), (offset, offset + data.draw(st.integers(0, 2)))
     stride = data.draw(st.sampled_from([None, True, False]), label="stride")
     slices = data.draw(st.sampled_from([4096, 100, 33]), label="slice")
-    case = Case(
-        which.name, modulus, k, need, skips, offsets, start, count, stride, slices, data.draw(st.integers(0, 99))
-    )
+    mix, square = data.draw(st.integers(0, 99), label="mix"), data.draw(st.booleans(), label="square")
+    case = Case(which.name, modulus, k, need, skips, offsets, start, count, stride, slices, mix, square=square)
     search, expected = case.expected
     assert len(expected) > 0
     assert case.hits(opened(device_kind, which), search).tolist() == expected.tolist()

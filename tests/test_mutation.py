@@ -250,6 +250,8 @@ def test_a_wrong_mapping_is_noticed(folder: Path, mutant: tuple[str, str, str, s
 
 JUMPING, ONCE, REJECTING = "lcg.mod pcg32.mod java.mod", "mt19937.mod xorshift32.mod", "java.nextInt python.randrange"
 EVERY = "xorshift32.mod java.mod"
+GROUPS = "mt19937.mod xoshiro256ss.mod"
+SQUARES = "xorshift32.mod java.mod ansi_lcg.mod lcg.mod orig.pcg32"
 FULL, ENOUGH = (
     "best b = {all32((u32)q->need - 1), all32(0), all32(0)};",
     "best b = {all32((u32)q->need), all32(0), all32(0)};",
@@ -278,12 +280,14 @@ SIEVE = (
     ("grid: stride", "sieve.h", "n < count; n += slots)", "n < count; n += slots + 1)", "emulated", EVERY),
     ("grid: first seed", "sieve.h", "for (u64 n = slot;", "for (u64 n = slot + 1;", "emulated", EVERY),
     ("grid: need", "sieve.h", "if (b.matches < least_matches(q)) continue;", "if (b.matches <= least_matches(q)) continue;", "emulated", EVERY),
-    ("glance: early end", "sieve.h", "!any_above(hopes, need - left - 1, refused)", "!any_above(hopes, need - left, refused)", "cpu", EVERY),
+    ("glance: early end", "sieve.h", "!any_above(hopes, need - left - 1, refused)", "!any_above(hopes, need - left, refused)", "cpu", GROUPS),
     ("glance: rejection not seen", "sieve.h", "#define REFUSE(x) refused |= REFUSES(x, q)", "#define REFUSE(x) (void)(x)", "cpu", "java.nextInt php71.mt_rand"),
     ("glance: one hypothesis, step", "sieve.h", "p += s + 1;\n        }\n    }", "p += s + 2;\n        }\n    }", "cpu", "xorshift32.mod mt19937.mod"),
     ("glance: one hypothesis, skipped outputs", "sieve.h", "for (; have < p; have++) ALL {", "for (; have + 1 < p; have++) ALL {", "cpu", "java.nextInt xorshift32.mod"),
+    ("glance: one hypothesis, blocks", "sieve.h", "hopes[b], all32(need - 1)) | refused) << b", "hopes[b], all32(need)) | refused) << b", "cpu", "xorshift32.mod mt19937.mod"),
     ("glance: step between positions", "sieve.h", "p += s + 1;\n            }\n        }", "p += s + 2;\n            }\n        }", "cpu", "xorshift32.mod mt19937.mod"),
     ("glance: jump between draws", "sieve.h", "if (s) ALL leap(&g[b], over);", "", "cpu", "java.mod lcg.mod"),
+    ("glance: block passed over", "sieve.h", "(n - v.begin) / LANES & 1", "(n - v.begin) / LANES / 2 & 1", "cpu", EVERY),
     ("glance: hint of 32 bits", "mapping.h", "x * inverse - d * inverse", "x * inverse + d * inverse", "cpu", "mt19937.mod"),
     ("glance: hint of 64 bits", "mapping.h", "(u32)q->twos), all64(q->quotient)", "0), all64(q->quotient)", "cpu", "java.mod xoshiro256ss.mod lcg.mod"),
     ("glance: java's hint", "mapping.h", "hint32(hopes, x >> 1, d, q)", "hint32(hopes, x, d, q)", "cpu", "java.nextInt"),
@@ -291,6 +295,30 @@ SIEVE = (
     ("glance: go's hint", "mapping.h", "hint32(hopes, u, d, q)", "hint32(hopes, u, d + 1, q)", "cpu", "go.Intn"),
     ("halves: order", "halves.h", "h->second = h->ahead = 1;\n    return low", "h->second = h->ahead = 1;\n    return high", "cpu", "numpy.SFC64.integers"),
     ("glance: reach of the seeding", "twister.h", "MT_M + (reach) :", "MT_M + (reach) - 1 :", "cpu", "mt19937.mod"),
+    ("square: where the first begins", "sieve.h", "head = -start % (SIDE * SIDE);", "head = 15;", "cpu", SQUARES),
+    ("square: seeds before the first", "sieve.h", "next = n < head && n + LANES > head ? head : n + LANES;", "next = n < head ? head : n + LANES;", "cpu", SQUARES),
+    ("square: rows apart", "platform.h", "all32((u32)start) + ramp32() * step", "all32((u32)start) + ramp32()", "cpu", "xorshift32.mod"),
+    ("square: parts of a column", "square.h", "seeds_from(part * LANES), q->param", "seeds_from(part), q->param", "cpu", "java.mod"),
+    ("square: parts of the rows", "square.h", "start + part * LANES * SIDE", "start + part * LANES", "cpu", "java.mod"),
+    ("square: not apart", "square.h", "core c = APART(x[part], all_core(first));", "core c = x[part];", "cpu", "java.mod"),
+    ("square: field", "square.h", "mode == WIDE ? c << (32 - (u32)sq->shift)", "mode == WIDE ? c << (31 - (u32)sq->shift)", "cpu", "java.mod"),
+    ("square: scale of a row", "square.h", "low_half(x[part]) * (u32)sq->scale", "low_half(x[part])", "cpu", "lcg.mod"),
+    ("square: first position", "square.h", "sq->positions[0] + ADDS", "sq->positions[0]", "cpu", "java.mod"),
+    ("square: step between positions", "square.h", "sq->positions[n - 1] : -1ull", "sq->positions[n - 1] + 1 : -1ull", "cpu", "xorshift32.mod"),
+    ("square: draw of a field", "square.h", "(core1)((u64)d << 32)", "(core1)((u64)d << 31)", "cpu", "java.mod java.nextInt"),
+    ("square: draw of a word", "square.h", "(u32)sq->scale - at.off", "(u32)sq->scale + at.off", "cpu", "xorshift32.mod orig.pcg32"),
+    ("square: rotation", "square.h", "return turn_right(t, all_full((u32)sq->turn));", "return t;", "cpu", SQUARES),
+    ("square: all match, bound", "square.h", "all_full((u32)sq->bound) + 1, least", "all_full((u32)sq->bound), least", "cpu", SQUARES),
+    ("square: early end", "square.h", "if (!any_more(most, all_full(need - left - 1))) break;", "if (!any_more(most, all_full(need - left))) break;", "cpu", SQUARES),
+    ("square: blocks of a row", "square.h", "!!(lanes & 0x3333) | !!(lanes & 0xcccc) << 1", "!!(lanes & 0xcccc) | !!(lanes & 0x3333) << 1", "cpu", "java.mod java.nextInt"),
+    ("square: next hypothesis", "square.h", "h++, looks += depth", "h++, looks += depth - 1", "cpu", SQUARES),
+    ("square: next square", "square.h", "start += SIDE * SIDE)", "start += SIDE * SIDE / 2)", "cpu", SQUARES),
+    ("square: words refused", "square.h", "blocks[seed / (SIDE * SIDE)] |=", "blocks[seed / (SIDE * SIDE)] &=", "cpu", "java.nextInt"),
+    ("square: seeds of refused words", "square.h", "u64 seed = t ^ swap;", "u64 seed = t;", "cpu", "java.nextInt"),
+    ("square: outputs of refused words", "square.h", "p <= last && width", "p < 1 && width", "cpu", "java.nextInt"),
+    ("square: states of refused words", "square.h", "64 - sq->shift - sq->bits", "60 - sq->shift - sq->bits", "cpu", "java.nextInt"),
+    ("square: Euclid, rounds", "square.h", "a - 1 - (high - 1) % a, a - 1 - (low - 1) % a", "a - 1 - (high - 1) % a, a - 1 - (high - 1) % a", "cpu", "java.nextInt"),
+    ("square: Euclid, from the other side", "square.h", "m - a, m - high, m - low", "m - a, low, high", "cpu", "java.nextInt"),
 )  # fmt: skip
 
 

@@ -247,7 +247,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     _, size = comms.launched() or (0, 1)
     kind, _ = devices.choose(o.device)
     fast = 1.0 if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
-    lanes = lane_seconds(search, seeds) / (fast * size)
+    lanes = lane_seconds(search, seeds, squares=kind == "cpu") / (fast * size)
     lifted, inverted = lift.forecast(search), invert.forecast(search, seeds)
     whys = {"lanes": "", "lift": lifted.why_not, "invert": inverted.why_not}
     if whys.get(o.method):
