@@ -236,7 +236,7 @@ SIEVE = (
     ("glance: one hypothesis, blocks", "sieve.h", "hopes[b], all32(need - 1)) | refused) << b", "hopes[b], all32(need)) | refused) << b", "cpu", "xorshift32.mod mt19937.mod"),
     ("glance: step between positions", "sieve.h", "p += s + 1;\n            }\n        }", "p += s + 2;\n            }\n        }", "cpu", "xorshift32.mod mt19937.mod"),
     ("glance: jump between draws", "sieve.h", "if (s) ALL leap(&g[b], over);", "", "cpu", "java.mod lcg.mod"),
-    ("glance: block passed over", "sieve.h", "n += (u64)__builtin_ctz(rest) * LANES;", "n += (u64)__builtin_ctz(rest) / 2 * LANES;", "cpu", EVERY),
+    ("glance: block passed over", "sieve.h", "n += (u64)__builtin_ctz(rest) * LANES;", "n += (u64)(__builtin_ctz(rest) + 1) * LANES;", "cpu", EVERY),
     ("glance: hint of 32 bits", "mapping.h", "x * inverse - d * inverse", "x * inverse + d * inverse", "cpu", "mt19937.mod"),
     ("glance: hint of 64 bits", "mapping.h", "(u32)q->twos), all64(q->quotient)", "0), all64(q->quotient)", "cpu", "java.mod xoshiro256ss.mod lcg.mod"),
     ("glance: java's hint", "mapping.h", "hint32(hopes, x >> 1, d, q)", "hint32(hopes, x, d, q)", "cpu", "java.nextInt"),
