@@ -451,11 +451,14 @@ void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 
             n = v.begin;
             if (n >= count) break;
         }
+        if (n < v.end) {
+            u32 rest = v.blocks >> (n - v.begin) / LANES;
+            next = v.end;
+            if (!rest) continue;
+            n += (u64)__builtin_ctz(rest) * LANES;
+        }
 #endif
         next = n < head && n + LANES > head ? head : n + LANES;
-#if LANES > 1 && defined(HINT)
-        if (n < v.end && !(v.blocks >> (n - v.begin) / LANES & 1)) continue;
-#endif
         best b = sieve_block(seeds_at(start + n, &local), &local, draws, jumps, buffer);
         if (!any(above(b.matches, all32(least_matches(&local) - 1)))) continue;
         for (u32 i = 0; n + i < next && n + i < count; i++) {

@@ -131,9 +131,22 @@ FN full highs(core a, core b) {
 /* Bit i: whether block i of a row has some of these lanes. */
 FN u32 blocks_with(u32 lanes) { return PARTS == 2 ? !!(lanes & 0x3333) | !!(lanes & 0xcccc) << 1 : !!lanes; }
 
-/* What a slot holds. NARROW: the low half of the state, times scale; WIDE: the state, moved so that the field begins at bit 32;
-   PLAIN: what SHOWN makes words of. */
+/* What a slot holds. NARROW: the low half of scale times the state; WIDE: the state, moved so that the field begins at bit 32;
+   PLAIN: what SHOWN makes words of. A multiple of the state steps as the state does, with as many times the increment. */
 enum { NARROW, WIDE, PLAIN };
+
+FN core1 times(u32 mode, const square *sq) {
+    return mode == NARROW ? (core1)sq->scale : mode == WIDE ? (core1)1 << (32 - sq->shift) : 1;
+}
+
+FN void begin_parts(u32 mode, state *g, const wseed *z, const search *q, const square *sq) {
+    EACH_PART {
+        SEEDING(&g[part], z[part], q->param);
+#ifdef ADDS
+        if (mode != PLAIN) g[part].x *= times(mode, sq);
+#endif
+    }
+}
 
 #ifdef SHOWN
 #define BY_MODE(sq, function, ...) function(PLAIN, __VA_ARGS__)
@@ -168,23 +181,28 @@ FN void walk(state *g, core *x, u32 n, const square *sq) {
 #endif
 }
 
-/* Columns of all slots, by the seeds 0 .. SIDE - 1; how many. */
+/* Jumps to all slots, and their columns by the seeds 0 .. SIDE - 1; how many. */
 FN u64 make_columns(u32 mode, const search *q, const square *sq) {
     state g[PARTS];
     core x[PARTS];
-    EACH_PART SEEDING(&g[part], seeds_from(part * LANES), q->param);
+    wseed z[PARTS];
+#ifdef ADDS
+    for (u32 n = 0; n < sq->slots; n++) {
+        jump j = jump_by(n ? sq->positions[n] - sq->positions[n - 1] : sq->positions[0] + ADDS, q->param);
+        j.c *= times(mode, sq);
+        jumps_of(sq)[n] = j;
+    }
+#endif
+    EACH_PART z[part] = seeds_from(part * LANES);
+    begin_parts(mode, g, z, q, sq);
     for (u32 n = 0; n < sq->slots; n++) {
         full *column = columns_of(sq) + PARTS * n;
         walk(g, x, n, sq);
         core1 first = LANE(x[0], 0);
-        EACH_PART {
-            core c = APART(x[part], all_core(first));
-            ((core *)column)[part] = mode == WIDE ? c << (32 - (u32)sq->shift) : c;
-        }
+        EACH_PART ((core *)column)[part] = APART(x[part], all_core(first));
 #if PARTS == 2
         if (mode == NARROW) *column = lows(((core *)column)[0], ((core *)column)[1]);
 #endif
-        if (mode == NARROW) *column = *column * (u32)sq->scale;
     }
     return sq->slots;
 }
@@ -195,8 +213,8 @@ FN void make_row(u32 mode, state *g, u32 n, const square *sq) {
     core x[PARTS];
     walk(g, x, n, sq);
     EACH_PART {
-        if (mode == NARROW) ((w32 *)row)[part] = low_half(x[part]) * (u32)sq->scale;
-        else ((core *)row)[part] = mode == WIDE ? x[part] << (32 - (u32)sq->shift) : x[part];
+        if (mode == NARROW) ((w32 *)row)[part] = low_half(x[part]);
+        else ((core *)row)[part] = x[part];
     }
 }
 
@@ -239,13 +257,7 @@ static void mark_refusals(u64 start, const search *q, const square *sq) {
 #endif
 
 /* Before the first square of a call. */
-FN void begin_squares(const search *q, const square *sq) {
-#ifdef ADDS
-    for (u32 n = 0; n < sq->slots; n++)
-        jumps_of(sq)[n] = jump_by(n ? sq->positions[n] - sq->positions[n - 1] : sq->positions[0] + ADDS, q->param);
-#endif
-    BY_MODE(sq, make_columns, q, sq);
-}
+FN void begin_squares(const search *q, const square *sq) { BY_MODE(sq, make_columns, q, sq); }
 
 /* The columns of a slot, with its draw in them where that can be. */
 typedef struct { core part[PARTS]; full narrow; u32 off; } looked;
@@ -294,7 +306,9 @@ FN u32 promising_blocks(u32 mode, u64 start, const search *q, const u32 *draws, 
     const u32 *looks = sq->looks;
     full hopes[SIDE], most;
     state g[PARTS];
-    EACH_PART SEEDING(&g[part], rows_from(start + part * LANES * SIDE, SIDE), q->param);
+    wseed z[PARTS];
+    EACH_PART z[part] = rows_from(start + part * LANES * SIDE, SIDE);
+    begin_parts(mode, g, z, q, sq);
     for (u32 h = 0; h < hypotheses; h++, looks += depth) {
         for (; have <= looks[0]; have++) make_row(mode, g, have, sq);
         /* Nearly all seeds that must match every draw fail at the first. */
