@@ -33,7 +33,8 @@ from prng_mpi.devices import cpu
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.errors import IntegrityError, UsageError
 from prng_mpi.recipes import MAPPINGS, recipe, recipes
-from prng_mpi.search import Search
+from prng_mpi.search import Search, side
+from prng_mpi.spaces import space
 
 LAST_SHOWN = 9999
 
@@ -376,6 +377,8 @@ def test_identity_tells_searches_apart() -> None:
     changes: list[dict[str, Any]] = [
         {"recipe": recipe("java.mod")}, {"modulus": 999}, {"draws": np.array([1, 2, 4], np.uint32)}, {"need": 3},
         {"window_start": 1}, {"skips": (0, 1)}, {"offsets": (0, 1)}, {"given": {"a": 5}},
+        {"ahead": side([1, 2, 3], 2)}, {"ahead": side([1, 2, 3], 3)}, {"behind": side([1, 2, 3], 2, behind=True)}, {"misses": 0},
+        {"misses": 1}, {"space": space("unix*pid:0..9,pid=1..2")}, {"space": space("unix*pid:0..9,pid=1..3")},
     ]  # fmt: skip
     identities = [base.identity(), *(dataclasses.replace(base, **change).identity() for change in changes)]
     assert all(a != b for i, a in enumerate(identities) for b in identities[:i])

@@ -20,7 +20,9 @@ from prng_mpi.devices import cpu
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe, recipe, recipes
+from side_cases import SideCase
 from test_prev import Walker, philox_block, predecessor_is_wrong
+from test_sides import CASES as SIDE_CASES
 
 PRISTINE = kernels.folder()
 FAMILIES = sorted(path.name for path in (PRISTINE / "families").glob("*.h"))
@@ -87,6 +89,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for case in CASES:
         # Made by the text as it is, before anything is changed.
         assert len(case.expected[1]) > 0
+    for side_case in SIDE_CASES:
+        assert len(side_case.expected[1]) > 0
     copy = tmp_path / "kernels"
     shutil.copytree(PRISTINE, copy)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -341,3 +345,72 @@ def test_a_wrong_sieve_is_noticed(folder: Path, mutant: tuple[str, str, str, str
     assert text in whole, "the kernel is written otherwise now: write this mutant anew"
     with changed(path, whole.replace(text, replacement)):
         assert _wrong_case(kind, names) is not None
+
+
+# ------------------------------------------------------------------------------------------- both sides, a skip that varies
+
+ENDS = "length = i <= misses;"
+# What is wrong, the file, the text, its replacement, the build, whether the cases' skip varies.
+SIDES = (
+    ("behind begins an output early", "looks.h", "(i64)o - 1 + way", "(i64)o - 2 + way", "reference", False),
+    ("skip not counted", "looks.h", "(i64)d->from[i] * (s + 1)", "(i64)d->from[i] * s", "reference", False),
+    ("behind runs ahead", "looks.h", "side_matches(&behind, -1,", "side_matches(&behind, 1,", "reference", False),
+    ("first range only", "looks.h", "r < d->range[i + 1]; r++", "r < d->range[i] + 1; r++", "reference", False),
+    ("upper end excluded", "looks.h", "all32(d->bounds[2 * r + 1]));", "all32(d->bounds[2 * r + 1] - 1));", "cpu", False),
+    ("need of a side by one", "looks.h", "all32(d->need - 1)), matches", "all32(d->need)), matches", "cpu", False),
+    ("early end by one", "looks.h", "hopeless(matches, i + 1, d->n, d->need)", "hopeless(matches, i + 2, d->n, d->need)", "reference", False),
+    ("one side is enough", "looks.h", "if (ahead.n) both &= above(matches, all32(0));", "", "cpu", False),
+    ("matches of one side", "looks.h", "matches = (matches + more) & both;", "matches = more & both;", "cpu", False),
+    ("ahead failed in some lane", "looks.h", "if (!any(above(matches, all32(0)))) continue;", "if (any(~above(matches, all32(0)))) continue;", "cpu", False),
+    ("output 0 twice", "sides.h", "u32 b = (u32)(-1 - a);", "u32 b = (u32)(-a);", "reference", False),
+    ("behind over ahead's slots", "sides.h", "t->behind.base = (u32)q->positions;", "t->behind.base = 0;", "emulated", False),
+    ("behind runs ahead", "sides.h", "t->behind.back = 1;", "", "reference", False),
+    ("two words in the other order", "mapping.h", "w64 b = wide(prev(g)), a = wide(prev(g));", "w64 a = wide(prev(g)), b = wide(prev(g));", "reference", False),
+    ("a lane's base", "sieve.h", "CELL(t->base + at, i) = value[i];", "CELL(at, i) = value[i];", "cpu", False),
+    ("need behind", "sieve.h", "(u32)(q->need + q->need_behind)", "(u32)q->need", "reference", True),
+    ("upper end excluded", "hybrid.h", "<= d->bounds[2 * r + 1]) return 1;", "< d->bounds[2 * r + 1]) return 1;", "reference", True),
+    ("first range only", "hybrid.h", "r < d->range[i + 1]; r++", "r < d->range[i] + 1; r++", "reference", True),
+    ("dead too early", "hybrid.h", "d->to[misses < n ? misses : n - 1] + shifts;", "d->to[0] + shifts;", "reference", True),
+    ("dead after a match", "hybrid.h", "alive = alive > reach ? alive : reach;", "", "reference", True),
+    ("reach by one draw", "hybrid.h", "next = i + misses + 1;", "next = i + misses;", "reference", True),
+    ("last offset not scanned", "hybrid.h", "y > d->to[i] + shifts ||", "y > d->to[i] ||", "reference", True),
+    ("behind from the first offset", "hybrid.h", "(i64)q->offset_max - 1 - y", "(i64)q->offset_min - 1 - y", "reference", True),
+    ("value not held against the draw", "hybrid.h", " || !inside(LANE(value, lane), d, i)) continue;", ") continue;", "reference", True),
+    ("first draws may not be missed", "hybrid.h", ENDS, "length = i == 0;", "reference", True),
+    ("any draw may be the first", "hybrid.h", ENDS, "length = 1;", "reference", True),
+    ("too near", "hybrid.h", "apart >= d->from[i] - d->from[j]", "apart > d->from[i] - d->from[j]", "reference", True),
+    ("too far", "hybrid.h", "apart <= d->to[i] - d->to[j])", "apart < d->to[i] - d->to[j])", "reference", True),
+    ("ahead of the boundary by any distance", "hybrid.h", "y >= d->from[i] + shift && y <= d->to[i] + shift", "y <= d->to[i] + shift", "reference", True),
+    ("one miss more", "hybrid.h", "i - j <= misses + 1", "i - j <= misses + 2", "reference", True),
+    ("one miss less", "hybrid.h", "i - j <= misses + 1", "i - j <= misses", "reference", True),
+    ("dead ends are gone on from", "hybrid.h", "before >= length && before &&", "before >= length &&", "reference", True),
+    ("the last draws may be missed", "hybrid.h", "if (d->n - 1 - i <= misses && length > most)", "if (length > most)", "cpu", True),
+    ("looks no further back", "hybrid.h", "u32 far = d->to[i] - d->to[i > misses ? i - misses - 1 : 0];", "u32 far = d->to[i] - d->to[i ? i - 1 : 0];", "reference", True),
+    ("offset of the other side", "hybrid.h", "(u32)q->offset_max - o, misses", "o - (u32)q->offset_min, misses", "reference", True),
+    ("need ahead", "hybrid.h", "if (matches < ahead.need) continue;", "", "emulated", True),
+    ("need behind", "hybrid.h", "if (more < behind.need) continue;", "", "reference", True),
+    ("ties go to the last", "hybrid.h", "if (matches + more <= most) continue;", "if (matches + more < most) continue;", "reference", True),
+    ("both lists in one place", "hybrid.h", "other = list + (ahead.n ? 3 * (u32)q->events : 0);", "other = list;", "reference", True),
+    ("a lane's offset", "hybrid.h", "LANE(b.offset, lane) = o;", "LANE(b.offset, 0) = o;", "cpu", True),
+    ("hopeful by one lane", "hybrid.h", "hopeful |= n_ahead[lane] >= ahead.need;", "hopeful = n_ahead[lane] >= ahead.need;", "cpu", True),
+)  # fmt: skip
+
+
+def _wrong_side_case(kind: str, varies: bool) -> SideCase | None:
+    """The first case, with a skip that varies or without, that a device does not sieve right."""
+    for case in SIDE_CASES:
+        if (case.misses is not None) == varies:
+            search, expected = case.expected
+            if case.hits(CpuDevice(search.recipe, kind, search.form), search).tolist() != expected.tolist():
+                return case
+    return None
+
+
+@pytest.mark.parametrize("mutant", SIDES, ids=lambda m: f"{m[1]}-{m[0]}-{m[4]}")
+def test_a_wrong_sieve_of_both_sides_is_noticed(folder: Path, mutant: tuple[str, str, str, str, str, bool]) -> None:
+    _, file, text, replacement, kind, varies = mutant
+    path = folder / file
+    whole = path.read_text()
+    assert text in whole, "the kernel is written otherwise now: write this mutant anew"
+    with changed(path, whole.replace(text, replacement)):
+        assert _wrong_side_case(kind, varies) is not None

@@ -122,6 +122,13 @@ CASES = (
     SideCase("php71.mt_rand", 1000, 5, 4, (0, 2), (0, 1), misses=1, count=70, short=1, wild=0),
     SideCase("sfc64.mod", 3, 4, 4, (0, 1), (0, 1), misses=0, count=70),
     SideCase("java.nextDouble", 8, 4, 4, (0, 2), (0, 1), misses=1, start=2**32 - 30, count=60, gaps=1, short=1),
+    # Needs so low that either side alone, or a path with too many misses, has as many matches.
+    SideCase("java.nextInt", 5, 4, 6, (0, 1), (0, 1), count=400, short=5),
+    SideCase("minstd.mod", 5, 4, 6, (0, 1), (0, 1), misses=2, count=200, short=5, mix=18),
+    SideCase("minstd.mod", 5, 4, 6, (0, 1), (0, 1), misses=2, count=200, short=5, mix=23),
+    SideCase("xorshift32.mod", 8, 6, 0, (0, 1), misses=1, count=200, short=4, mix=5),
+    # More values than the kernel has buckets for them.
+    SideCase("sfc64.mod", 10**6, 3, 0, (0, 5), (0, 1), misses=2, count=900, short=2, mix=2),
 )
 
 
