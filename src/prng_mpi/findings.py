@@ -242,10 +242,11 @@ def lines(
             *rows,
             ("verdict", f"NOTHING so far: {done / asked:.1%} is searched" if gaps else f"NOTHING FOUND: {text}"),
         ]
+    meaning = f": {best['meaning']}" if "meaning" in best else ""
     skip = f"skip {best['skip']}" if search.misses is None else f"skips {' '.join(map(str, best['path']))}"
     rows.append((
-        "best", f"seed {best['seed']} ({best['seed']:#x}), {skip}, offset {best['offset']}: "
-        f"{best['matches']} of {best['draws']} draws, E = {format_log10(best['log10_E'])}"
+        "best", f"seed {best['seed']} ({best['seed']:#x}{meaning}), {skip}, offset {best['offset']}: "
+        f"{best['matches']} of {best['draws']} draws, E {'=' if search.misses is None else '<='} {format_log10(best['log10_E'])}"
     ))  # fmt: skip
     if best["heldout"]:
         p = format_log10(best["heldout_log10_p"])

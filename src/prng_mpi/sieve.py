@@ -224,8 +224,10 @@ def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, 
     strategy = hybrid.STRATEGIES[o.hybrid] if o.hybrid else None
     if strategy is None and o.max_misses is not None:
         raise UsageError("--max-misses is for a skip that varies: add --hybrid STRATEGY")
-    low, high = strategy.skips if strategy else (0, 0)
+    low, high = strategy.skips if strategy else (0, o.skip_min or 0)
     low = o.skip_min if o.skip_min is not None else low
+    if o.skip_max is None and low > high:
+        raise UsageError(f"--skip-min {low} is above {high}, the largest skip of {o.hybrid}: give --skip-max as well")
     misses = None if strategy is None else strategy.misses if o.max_misses is None else o.max_misses
     asked = windows.Asked(
         modulus=o.modulus,
@@ -233,7 +235,7 @@ def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, 
         start=o.window_start,
         k=o.window,
         direction=o.direction,
-        skips=(low, o.skip_max if o.skip_max is not None else max(low, high)),
+        skips=(low, o.skip_max if o.skip_max is not None else high),
         offsets=(o.offset_min, o.offset_min if o.offset_max is None else o.offset_max),
         misses=misses,
     )
@@ -302,6 +304,13 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
         ("seeds", _seed_words(job)),
         ("hypotheses", _hypotheses(s)),
     ]
+    if s.behind is not None and s.offsets[0] == 0:
+        rows.append(
+            (
+                "note",
+                "output -1 may be nearly the seed itself, so that neighbouring seeds share it and survive together",
+            )
+        )
     if o.direction == "turned":
         rows.append(
             ("null", "the window is turned round, so what survives is chance; the replaced system called this reverse")
@@ -484,6 +493,8 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     done = ledger.seeds_done()
     left, share = gaps(ledger.done(), job.start, job.end), done / job.seeds
     found = findings.judge(job.search, job.plan, ledger.hits(), job.later, share)
+    if found.best is not None and (meaning := _meaning(job, ledger.hits(), found.best["seed"])):
+        found.best["meaning"] = meaning
     searched = ExitCode.FOUND if found.strong else ExitCode.NOTHING_FOUND
     unfinished = {
         End.GAPS: ExitCode.GAPS,
@@ -549,6 +560,14 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         rows.append(("ended", f"{end.value}; the same command goes on from here"))
     say(out, [*rows, ("results", f"{job.folder}/results.h5")])
     return code
+
+
+def _meaning(job: Job, hits: npt.NDArray[np.void], seed: int) -> str:
+    """What a seed of a named space stands for: a time, or a time and a process id; empty where it says it all itself."""
+    if job.space.identity:
+        return job.space.describe(job.space.index(seed))
+    own = hits["seed"][job.space.seed(hits["seed"]) == seed]
+    return "; ".join(job.space.describe(int(index)) for index in own[:3])
 
 
 def _path_tables(found: findings.Findings) -> dict[str, npt.NDArray[Any]] | None:
