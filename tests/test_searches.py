@@ -109,7 +109,7 @@ def test_a_turned_window_is_said_to_be_a_null(tmp_path: Path, middle: list[int])
          ("can't run backwards", "--direction forward")),
         (("--max-misses", 2), ("--max-misses", "--hybrid")),
         (("--hybrid", "strict"), ("--hybrid", "strict_continuous")),
-        (("--hybrid", "strict_continuous", "--skip-min", 11), ()),
+        (("--hybrid", "strict_continuous", "--skip-min", 11), ("--skip-min 11", "strict_continuous", "--skip-max")),
         (("--method", "lift", "--direction", "reverse", "--window-start", 9), ("--method lift", "use --method lanes")),
         (("--method", "invert", "--hybrid", "strict_continuous"), ("--method invert", "use --method lanes")),
         (("--seeds", "bits:16", "--seed-start", 5), ("--seeds", "leave out --seed-start and --seed-end")),

@@ -471,14 +471,12 @@ def _refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> No
         return
     old, new = dict(_flat(there)), dict(_flat(here))
     changed = [key for key in sorted({*old, *new}) if _short(old, key) != _short(new, key)]
-    # Of a part with many keys it is enough to know that it differs, or that only one of the two has it.
+    # Of a part that one of the two does not have at all its name says enough.
     said = {}
     for key in changed:
         part = key.partition(".")[0]
-        if part == key:
+        if part == key or (part in there and part in here):
             said[key] = f"{key} is {_short(old, key)} there and {_short(new, key)} here"
-        elif part in there and part in here:
-            said[part] = f"{part} differs"
         else:
             said[part] = f"{part} is only {'there' if part in there else 'here'}"
     raise UsageError(f"{path.parent} holds another search: {'; '.join(said.values())}; choose another --output-dir")
