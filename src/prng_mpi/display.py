@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import numpy as np
@@ -57,6 +57,19 @@ def say(stream: TextIO, rows: list[tuple[str, str]]) -> None:
         last = key
 
 
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of as many cells each as lines of aligned columns: a column of numbers to the right, others to the left."""
+    lines = [""] * len(rows)
+    for cells in zip(*rows, strict=True):
+        width = max(map(len, cells))
+        numbers = all(cell[:1].isdigit() or cell in ("", "-") for cell in cells[1:])
+        lines = [
+            f"{line}  {cell:>{width}}" if numbers else f"{line}  {cell:<{width}}"
+            for line, cell in zip(lines, cells, strict=True)
+        ]
+    return [line.rstrip() for line in lines]
+
+
 def total(p: Progress) -> str:
     """A run in one line."""
     parts = [f"{p.done / p.asked:6.1%}", *_speeds(p), f"survivors {_survivors(p)}"]
@@ -85,17 +98,15 @@ def picture(p: Progress, width: int, height: int) -> list[str]:
 
 def table(devices: list[Device], unit: str, width: int) -> list[str]:
     """A header and a line for each device."""
-    host = max([4, *(min(len(d.host), 12) for d in devices)])
-    name = max([6, *(min(len(d.name), max(width - host - 57, 12)) for d in devices)])
-    rows = [f"{'rank':>4}  {'host':<{host}}  {'device':<{name}}  {f'{unit}/s':>8}  vs.prof  ok/retry/fail  idle  state"]
+    # What the other columns leave.
+    room = max(width - 60 - max([4, *(len(d.host[:12]) for d in devices)]), 12)
+    rows = [("rank", "host", "device", f"{unit}/s", "vs.prof", "ok/retry/fail", "idle", "state")]
     for d in devices:
-        speed = rate(d.per_second).strip() if d.per_second else "-"
+        speed = rate(d.per_second) if d.per_second else "-"
         share, idle = (f"{x:.0%}" if x is not None else "-" for x in (d.share, d.idle))
-        counts = f"{d.done}/{d.retried}/{d.failed}"
-        rows.append(
-            f"{d.rank:>4}  {d.host:<{host}.{host}}  {d.name:<{name}.{name}}  {speed:>8}  {share:>7}  {counts:>13}  {idle:>4}  {d.state}"
-        )
-    return rows
+        counts = f"{d.done}/{d.retried}/{d.failed}" if d.name else "-"
+        rows.append((str(d.rank), d.host[:12], d.name[:room], speed, share, counts, idle, d.state))
+    return columns(rows)
 
 
 def _speeds(p: Progress) -> list[str]:

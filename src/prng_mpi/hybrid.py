@@ -19,7 +19,7 @@ Values = npt.NDArray[np.uint32]
 
 # Simulated null seeds, and about how many (event, event) pairs may be looked at in all.
 MOST_SEEDS = 100_000
-PAIRS = 2e8
+PAIRS = 3e7
 BATCH = 2000
 # Fewer simulated survivors than this say little: the bound speaks.
 LEAST_SURVIVORS = 30
@@ -213,27 +213,36 @@ def side_expectations(p: Floats, reach: Ints, misses: int) -> npt.NDArray[np.lon
     Exact by linearity; reach: (k, 2). Kept as long doubles, whose exponents go to 10^4932."""
     k = len(p)
     sizes = np.zeros(k + 1, np.longdouble)
-    # ending[i][r - 1, x]: expected sets of r matches that end with draw i at output reach[i, 0] + x.
-    ending: list[npt.NDArray[np.longdouble]] = []
+    # before[j][r - 1, x]: expected sets of r matches that end with draw j at an output below reach[j, 0] + x.
+    before: dict[int, npt.NDArray[np.longdouble]] = {}
     for i in range(k):
-        width = int(reach[i, 1] - reach[i, 0]) + 1
-        mine = np.zeros((k, width), np.longdouble)
+        begin, width = int(reach[i, 0]), int(reach[i, 1] - reach[i, 0]) + 1
+        mine = np.zeros((i + 1, width), np.longdouble)
+        for j in range(max(0, i - misses - 1), i):
+            # Output begin + x may come after outputs from begin + x - far to begin + x - near of draw j.
+            near, far = reach[i] - reach[j]
+            above = _shifted(before[j], begin - int(near) + 1 - int(reach[j, 0]), width)
+            above -= _shifted(before[j], begin - int(far) - int(reach[j, 0]), width)
+            mine[1 : j + 2] += above
+        mine *= p[i]
         if i <= misses:
             mine[0] += p[i]
-        for j in range(max(0, i - misses - 1), i):
-            sums = np.concatenate([np.zeros((k, 1), np.longdouble), np.cumsum(ending[j], axis=1)], axis=1)
-            near, far = reach[i, 0] - reach[j, 0], reach[i, 1] - reach[j, 1]
-            x = np.arange(width) + reach[i, 0] - reach[j, 0]
-            begin = np.clip(x - far, 0, sums.shape[1] - 1)
-            end = np.clip(x - near + 1, 0, sums.shape[1] - 1)
-            mine[1:] += p[i] * (sums[:-1, end] - sums[:-1, begin])
-        ending.append(mine)
+        before[i] = np.concatenate([np.zeros((i + 1, 1), np.longdouble), np.cumsum(mine, axis=1)], axis=1)
+        before.pop(i - misses - 1, None)
         if k - 1 - i <= misses:
-            sizes[1:] += mine.sum(axis=1)
+            sizes[1 : i + 2] += mine.sum(axis=1)
     # Differences of sums may leave a rounding below zero.
     np.maximum(sizes, 0, out=sizes)
     sizes[0] = 1
     return sizes
+
+
+def _shifted(sums: npt.NDArray[np.longdouble], start: int, width: int) -> npt.NDArray[np.longdouble]:
+    """Columns start to start + width - 1; those before the first are 0, those past the last are the last."""
+    low = np.clip(np.arange(start, start + width), 0, sums.shape[1] - 1)
+    if start >= 0 and start + width <= sums.shape[1]:
+        return sums[:, start : start + width].copy()
+    return np.asarray(sums[:, low])
 
 
 def plan(search: Search, seeds: int, looks: int = 1) -> Plan:

@@ -181,13 +181,16 @@ def headline(e: Evidence) -> tuple[str, list[str]]:
         )
         rows.append(f"A true seed among those searched would have shown {draws} of {draws}, with E = {e.best_e}.")
     else:
+        meaning = f": {best['meaning']}" if "meaning" in best else ""
+        # Of a skip that varies the chance is a bound.
+        most = "at most " if "misses" in run.identity else ""
         of_chance = e.label in ("chance", "candidate")
         counts = f"{survivors} seeds survive where chance alone leaves {chance}{_sigmas(e)}."
         if of_chance:
             rows += [counts, f"A true seed would have shown {draws} of {draws}, with E = {e.best_e}."]
         rows.append(
-            f"{'The best is seed' if of_chance else 'Seed'} {best['seed']} ({best['seed']:#x}) of {run.identity['recipe']}, "
-            f"{_where(best)}: it matches {best['matches']} of {draws} draws. Chance alone gives {format_log10(best['log10_E'])} "
+            f"{'The best is seed' if of_chance else 'Seed'} {best['seed']} ({best['seed']:#x}{meaning}) of {run.identity['recipe']}, "
+            f"{_where(best)}: it matches {best['matches']} of {draws} draws. Chance alone gives {most}{format_log10(best['log10_E'])} "
             "survivors this good (that is E)."
         )
         if best.get("heldout"):

@@ -50,19 +50,6 @@ HOPELESS_SECONDS = 3e10
 SLOWEST = 30.0
 
 
-def seconds(text: str) -> float:
-    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    text = text.strip()
-    try:
-        value = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 90, 90s, 10m, 3h or 2d") from None
-    if not 0 <= value < 1e10:
-        raise ValueError(f"{text!r} is no time that can pass")
-    return value
-
-
 @dataclass(frozen=True)
 class SieveOptions:
     """Hold every seed of a range against a window of draws, under every skip and offset, beside what chance gives."""
@@ -139,7 +126,7 @@ class SieveOptions:
     time_limit: float | None = option(
         None,
         "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4",
-        parse=seconds,
+        parse=config.parse_seconds,
         metavar="TIME",
         section="Run",
     )
@@ -237,8 +224,10 @@ def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, 
     strategy = hybrid.STRATEGIES[o.hybrid] if o.hybrid else None
     if strategy is None and o.max_misses is not None:
         raise UsageError("--max-misses is for a skip that varies: add --hybrid STRATEGY")
-    low, high = strategy.skips if strategy else (0, 0)
+    low, high = strategy.skips if strategy else (0, o.skip_min or 0)
     low = o.skip_min if o.skip_min is not None else low
+    if o.skip_max is None and low > high:
+        raise UsageError(f"--skip-min {low} is above {high}, the largest skip of {o.hybrid}: give --skip-max as well")
     misses = None if strategy is None else strategy.misses if o.max_misses is None else o.max_misses
     asked = windows.Asked(
         modulus=o.modulus,
@@ -246,7 +235,7 @@ def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, 
         start=o.window_start,
         k=o.window,
         direction=o.direction,
-        skips=(low, o.skip_max if o.skip_max is not None else max(low, high)),
+        skips=(low, o.skip_max if o.skip_max is not None else high),
         offsets=(o.offset_min, o.offset_min if o.offset_max is None else o.offset_max),
         misses=misses,
     )
@@ -260,7 +249,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     _, size = comms.launched() or (0, 1)
     kind, _ = devices.choose(o.device)
     fast = 1.0 if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
-    lanes = lane_seconds(search, seeds) / (fast * size)
+    lanes = lane_seconds(search, seeds, squares=kind == "cpu") / (fast * size)
     lifted, inverted = lift.forecast(search), invert.forecast(search, seeds)
     whys = {"lanes": "", "lift": lifted.why_not, "invert": inverted.why_not}
     if whys.get(o.method):
@@ -315,6 +304,13 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
         ("seeds", _seed_words(job)),
         ("hypotheses", _hypotheses(s)),
     ]
+    if s.behind is not None and s.offsets[0] == 0:
+        rows.append(
+            (
+                "note",
+                "output -1 may be nearly the seed itself, so that neighbouring seeds share it and survive together",
+            )
+        )
     if o.direction == "turned":
         rows.append(
             ("null", "the window is turned round, so what survives is chance; the replaced system called this reverse")
@@ -501,6 +497,8 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     done = ledger.seeds_done()
     left, share = gaps(ledger.done(), job.start, job.end), done / job.seeds
     found = findings.judge(job.search, job.plan, ledger.hits(), job.later, share)
+    if found.best is not None and (meaning := _meaning(job, ledger.hits(), found.best["seed"])):
+        found.best["meaning"] = meaning
     searched = ExitCode.FOUND if found.strong else ExitCode.NOTHING_FOUND
     unfinished = {
         End.GAPS: ExitCode.GAPS,
@@ -566,6 +564,14 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         rows.append(("ended", f"{end.value}; the same command goes on from here"))
     say(out, [*rows, ("results", f"{job.folder}/results.h5")])
     return code
+
+
+def _meaning(job: Job, hits: npt.NDArray[np.void], seed: int) -> str:
+    """What a seed of a named space stands for: a time, or a time and a process id; empty where it says it all itself."""
+    if job.space.identity:
+        return job.space.describe(job.space.index(seed))
+    own = hits["seed"][job.space.seed(hits["seed"]) == seed]
+    return "; ".join(job.space.describe(int(index)) for index in own[:3])
 
 
 def _path_tables(found: findings.Findings) -> dict[str, npt.NDArray[Any]] | None:

@@ -430,13 +430,19 @@ def plan_evidence(
     )
 
 
-def draws_needed(threshold: float | str | Fraction, p: float, n_hyp: int, limit: int = MAX_DRAWS_NEEDED) -> int | None:
-    """Least window length, up to `limit`, at which a hypothesis that just reaches the threshold has E < 1e-3.
+def draws_needed(
+    threshold: float | str | Fraction,
+    p: float,
+    n_hyp: int,
+    limit: int = MAX_DRAWS_NEEDED,
+    log10_below: float = STRONG_LOG10,
+) -> int | None:
+    """Least window length, up to `limit`, at which a hypothesis that just reaches the threshold has E < 10^log10_below.
 
     `p` is the chance of one match. None where no such window exists.
     """
     need_for(threshold, 1)
-    share, goal = Fraction(str(threshold)), STRONG_LOG10 * _LN10 - _log10_int(n_hyp) * _LN10
+    share, goal = Fraction(str(threshold)), (log10_below - _log10_int(n_hyp)) * _LN10
     if p <= 0:
         return 1
     if p >= 1:

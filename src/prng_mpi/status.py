@@ -110,9 +110,13 @@ def lines(look: Run, width: int, height: int) -> list[str]:
     if best := runs.best(look):
         chance = "" if best["log10_E"] is None else f", E = {format_log10(best['log10_E'])}"
         draws = "" if best["draws"] is None else f" of {best['draws']}"
+        meaning = f": {best['meaning']}" if "meaning" in best else ""
         where = f"skip {best['skip']}, offset {best['offset']}"
         after.append(
-            ("best", f"seed {best['seed']} ({best['seed']:#x}), {where}: {best['matches']}{draws} draws{chance}")
+            (
+                "best",
+                f"seed {best['seed']} ({best['seed']:#x}{meaning}), {where}: {best['matches']}{draws} draws{chance}",
+            )
         )
     if look.summary:
         after.append(("verdict", f"{look.summary['verdict'].upper()}, exit code {look.summary['exit_code']}"
