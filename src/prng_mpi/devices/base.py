@@ -91,7 +91,8 @@ class Device(ABC):
             seconds = max(time.perf_counter() - began, 1e-6)
             # Launches grow at most fourfold, so that one wrong clock reading can't make one of minutes.
             self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
-            parts.append(np.sort(hits, order="seed"))
+            # A CPU gives them in order already, which costs this kind of sort next to nothing.
+            parts.append(hits[np.argsort(hits["seed"], kind="stable")])
             at += size
         return np.concatenate(parts)
 
