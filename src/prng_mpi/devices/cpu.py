@@ -182,7 +182,9 @@ class CpuDevice(Device):
         if self.kind == "emulated":
             self._library.sieve_emulated(*self.grid, *arguments)
         else:
-            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(self._square(search)))
+            # Held by a name until the call is over: the pointer alone would not keep it.
+            square = self._square(search)
+            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(square))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
