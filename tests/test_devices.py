@@ -8,6 +8,7 @@ import itertools
 import os
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -427,3 +428,13 @@ def test_the_vendors_environment_is_set_and_the_users_kept(cupy: Any) -> None:
     bind("rocm", 2)
     assert os.environ["ROCR_VISIBLE_DEVICES"] == "2" and os.environ["HSA_OVERRIDE_GFX_VERSION"] == "10.3.0"
     assert os.environ["HSA_ENABLE_SDMA"] == "1"
+
+
+def test_a_pointer_keeps_its_array_alive() -> None:
+    array = np.arange(5)
+    kept, alive = cpu.pointer(array), weakref.ref(array)
+    assert kept.value == array.ctypes.data
+    del array
+    assert alive() is not None
+    del kept
+    assert alive() is None

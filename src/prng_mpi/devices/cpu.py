@@ -91,8 +91,8 @@ def build(text: str, kind: str) -> Path:
 
 
 def pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
-    """Where an array begins, for a C function."""
-    return ctypes.c_void_p(array.ctypes.data)
+    """Where an array begins, for a C function; the pointer keeps the array alive."""
+    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np.uint32], ctypes.c_void_p]:
@@ -182,9 +182,7 @@ class CpuDevice(Device):
         if self.kind == "emulated":
             self._library.sieve_emulated(*self.grid, *arguments)
         else:
-            # Held by a name until the call is over: the pointer alone would not keep it.
-            square = self._square(search)
-            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(square))
+            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(self._square(search)))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
