@@ -9,10 +9,12 @@ typedef struct { u64 seed; u32 skip, offset, window_start, matches; } hit;
 
 #ifdef GRID
 #define SLOT(i) buffer[(u64)(i) * slots + slot]
+#define CELL(i, lane) SLOT(i)
 #define BUFFER u32 *buffer, u64 slots, u64 slot
 #define PASS_BUFFER buffer, slots, slot
 #else
 #define SLOT(i) ((w32 *)buffer)[i]
+#define CELL(i, lane) buffer[(u64)(i) * LANES + (lane)]
 #define BUFFER u32 *buffer
 #define PASS_BUFFER buffer
 #endif
@@ -25,20 +27,32 @@ typedef struct { u64 a, c; } jump;
 
 /* ------------------------------------------------------------------ outputs made once, in order, for all hypotheses */
 
+/* Outputs lie in `room` slots from slot `base` on; a stream with `back` set makes those before the seeded state, the
+   latest first. */
 typedef struct {
     state g;
-    u32 have;
+    u32 have, base, room, back;
 #if defined(REJECTS) && LANES > 1
     u32 apart, count[LANES];
 #endif
 } stream;
 
-FN void begin(stream *t, wseed z, const u64 *param) {
-    SEEDING(&t->g, z, param);
+FN void begin(stream *t, wseed z, const search *q) {
+    SEEDING(&t->g, z, q->param);
     t->have = 0;
+    t->base = 0;
+    t->room = (u32)q->positions;
+    t->back = 0;
 #if defined(REJECTS) && LANES > 1
     t->apart = 0;
 #endif
+}
+
+FN raw draw_raw(stream *t) {
+#ifdef BOTH_WAYS
+    if (t->back) return take_back(&t->g);
+#endif
+    return take(&t->g);
 }
 
 /* A state that is rejected this often in a row never gives an output (chance: at most 2^-4096 for an honest one). */
@@ -53,24 +67,24 @@ FN void fill(stream *t, u32 upto, const search *q, BUFFER) {
     while (t->have <= upto) {
         w32 value;
 #ifndef REJECTS
-        MAPPING(take(&t->g), &value, q);
-        SLOT(t->have) = value;
+        MAPPING(draw_raw(t), &value, q);
+        SLOT(t->base + t->have) = value;
         t->have++;
 #else
-        w32 accepted = MAPPING(take(&t->g), &value, q);
+        w32 accepted = MAPPING(draw_raw(t), &value, q);
         if (in_vain++ > HOPELESS) {
             value = all32(~0u);
             accepted = all32(~0u);
         }
 #if LANES == 1
-        SLOT(t->have) = value;
+        SLOT(t->base + t->have) = value;
         if (accepted) {
             t->have++;
             in_vain = 0;
         }
 #else
         if (!t->apart && !any(~accepted)) {
-            SLOT(t->have) = value;
+            SLOT(t->base + t->have) = value;
             t->have++;
             in_vain = 0;
             continue;
@@ -82,8 +96,8 @@ FN void fill(stream *t, u32 upto, const search *q, BUFFER) {
         u32 least_count = ~0u;
         for (u32 i = 0; i < LANES; i++) {
             u32 at = t->count[i];
-            if (at < q->positions) {
-                buffer[at * LANES + i] = value[i];
+            if (at < t->room) {
+                CELL(t->base + at, i) = value[i];
                 at += accepted[i] & 1;
                 t->count[i] = at;
             }
@@ -156,10 +170,21 @@ FN void sieve_stream(best *b, stream *t, const search *q, const u32 *draws, BUFF
         }
 }
 
+/* What a survivor has at least. */
+FN u32 least_matches(const search *q) { return (u32)(q->need + q->need_behind); }
+
+#ifdef BOTH_WAYS
+#include "sides.h"
+#endif
+#if defined(HYBRID)
+#include "hybrid.h"
+#elif defined(LOOKS)
+#include "looks.h"
+#else
 FN best sieve_block(wseed z, const search *q, const u32 *draws, const jump *jumps, BUFFER) {
     best b = {all32((u32)q->need - 1), all32(0), all32(0)};
     stream t;
-    begin(&t, z, q->param);
+    begin(&t, z, q);
 #ifdef JUMPS
     if (q->stride) {
         sieve_stride(&b, &t.g, q, draws, jumps);
@@ -170,11 +195,23 @@ FN best sieve_block(wseed z, const search *q, const u32 *draws, const jump *jump
     sieve_stream(&b, &t, q, draws, PASS_BUFFER);
     return b;
 }
+#endif
 
-/* Outputs `first` .. `first` + count - 1 of a block of seeds, left in the slots from the returned one on. */
-FN u32 outputs_block(wseed z, const search *q, const jump *jumps, u64 first, u64 count, BUFFER) {
+/* Outputs `first` .. `first` + count - 1 of a block of seeds, left in the slots from the returned one on. `first` may be
+   negative where the program goes both ways. */
+FN u32 outputs_block(wseed z, const search *q, const jump *jumps, i64 first, u64 count, BUFFER) {
+#ifdef BOTH_WAYS
+    u32 from = (u32)(q->positions + q->positions_behind);
+    streams both;
+    begin_both(&both, z, q);
+    for (u64 j = 0; j < count; j++) {
+        w32 value = output_at(&both, first + (i64)j, q, PASS_BUFFER);
+        SLOT(from + j) = value;
+    }
+    return from;
+#endif
     stream t;
-    begin(&t, z, q->param);
+    begin(&t, z, q);
 #ifdef JUMPS
     leap(&t.g, jumps[0]);
     first = 0;
@@ -200,8 +237,8 @@ KERNEL sieve_grid(const search *q, const u32 *draws, const jump *jumps, u64 star
                   u64 *found, u32 *buffer) {
     u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
     for (u64 n = slot; n < count; n += slots) {
-        best b = sieve_block((wseed)(start + n), q, draws, jumps, PASS_BUFFER);
-        if (b.matches < q->need) continue;
+        best b = sieve_block(seeds_at(start + n, q), q, draws, jumps, PASS_BUFFER);
+        if (b.matches < least_matches(q)) continue;
         u64 at = atomicAdd(found, 1);
         if (at < capacity) {
             hit h = {start + n, b.skip, b.offset, (u32)q->window_start, b.matches};
@@ -211,7 +248,7 @@ KERNEL sieve_grid(const search *q, const u32 *draws, const jump *jumps, u64 star
 }
 
 /* out[i * count + j] = output first + j of seeds[i] */
-KERNEL outputs_grid(const search *q, const jump *jumps, const u64 *seeds, u64 n, u64 first, u64 count, u32 *out,
+KERNEL outputs_grid(const search *q, const jump *jumps, const u64 *seeds, u64 n, i64 first, u64 count, u32 *out,
                     u32 *buffer) {
     u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
     for (u64 i = slot; i < n; i += slots) {
@@ -230,7 +267,7 @@ void sieve_emulated(u32 blocks, u32 threads, const search *q, const u32 *draws, 
             sieve_grid(q, draws, jumps, start, count, hits, capacity, found, buffer);
 }
 
-void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jumps, const u64 *seeds, u64 n, u64 first,
+void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jumps, const u64 *seeds, u64 n, i64 first,
                       u64 count, u32 *out, u32 *buffer) {
     gridDim.x = blocks;
     blockDim.x = threads;
@@ -278,10 +315,10 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach;
     state g[GROUP];
     w32 hopes[GROUP], refused = all32(0);
-#ifdef HAS_GROUP_SEEDING
+#if defined(HAS_GROUP_SEEDING) && !defined(CLOCK_TIMES_PID)
     GROUP_SEEDING(g, start, reach);
 #else
-    ALL SEEDING(&g[b], seeds_from(start + b * LANES), q->param);
+    ALL SEEDING(&g[b], seeds_at(start + b * LANES, q), q->param);
 #endif
 #ifdef JUMPS
     if (q->stride) {
@@ -422,10 +459,10 @@ void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 
         }
 #endif
         next = n < head && n + LANES > head ? head : n + LANES;
-        best b = sieve_block(seeds_from(start + n), &local, draws, jumps, buffer);
-        if (!any(above(b.matches, all32((u32)local.need - 1)))) continue;
+        best b = sieve_block(seeds_at(start + n, &local), &local, draws, jumps, buffer);
+        if (!any(above(b.matches, all32(least_matches(&local) - 1)))) continue;
         for (u32 i = 0; n + i < next && n + i < count; i++) {
-            if (LANE(b.matches, i) < local.need) continue;
+            if (LANE(b.matches, i) < least_matches(&local)) continue;
             if (*found < capacity) {
                 hit h = {start + n + i, LANE(b.skip, i), LANE(b.offset, i), (u32)local.window_start, LANE(b.matches, i)};
                 hits[*found] = h;
@@ -437,7 +474,7 @@ void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 
 
 /* out[i * count + j] = output first + j of seeds[i]. A block holds seeds that lie anywhere, so they are gathered, and
    those of another half of the seed space than the block's first get a block of their own (see SEEDING of mt19937). */
-void outputs(const search *q, const jump *jumps, const u64 *seeds, u64 n, u64 first, u64 count, u32 *out, u32 *buffer) {
+void outputs(const search *q, const jump *jumps, const u64 *seeds, u64 n, i64 first, u64 count, u32 *out, u32 *buffer) {
     for (u64 at = 0; at < n;) {
         u32 used = 0;
         wseed z = seeds_from(seeds[at]);

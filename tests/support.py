@@ -65,15 +65,17 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Run:
-    """A sieve in a process group of its own, alone or under mpirun. `patch` is Python to run in every rank before."""
+    """A step in a process group of its own, alone or under mpirun. `patch` is Python to run in every rank before."""
+
+    STEP = "sieve"
 
     def __init__(
         self, argv: Sequence[object], np: int | None = None, patch: str = "", stdin: str | None = None, **env: str
     ) -> None:
-        call = ["-m", "prng_mpi.sieve"]
+        call = ["-m", f"prng_mpi.{self.STEP}"]
         if patch:
-            main = "step.main(sieve.SieveOptions, sieve.prepare, sieve.run)"
-            call = ["-c", f"from prng_mpi import sieve, step\n{patch}\n{main}"]
+            main = f"step.main({self.STEP}.{self.STEP.capitalize()}Options, {self.STEP}.prepare, {self.STEP}.run)"
+            call = ["-c", f"from prng_mpi import {self.STEP}, step\n{patch}\n{main}"]
         launcher = [mpirun(), "-np", str(np)] if np else []
         words = [str(word) for word in argv]
         self.folder = Path(words[words.index("--output-dir") + 1]) if "--output-dir" in words else None

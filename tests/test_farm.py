@@ -16,7 +16,7 @@ import pytest
 from prng_mpi import farm
 from prng_mpi.comm import Message, Tag
 from prng_mpi.errors import DeviceError
-from prng_mpi.farm import Card, End, Farm, Finished, Worker, serve
+from prng_mpi.farm import Card, End, Farm, Finished, Worker, WorkFailed, serve
 from prng_mpi.records import HIT
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.startup import in_turn
@@ -101,7 +101,9 @@ class FakeComm:
         answer = self.ranks[dest - 1].answer(start, stop)
         if answer is not None:
             seconds, found, error = answer
-            message = Message(dest, Tag.FAILED if error else Tag.RESULT, Finished(lease, found, seconds, error))
+            # Work that failed by itself brings something along, a device that failed brings nothing.
+            done = Finished(lease, found, seconds, error, blame=not (error and found is not None))
+            message = Message(dest, Tag.FAILED if error else Tag.RESULT, done)
             self._post(self.clock() + seconds, message)
 
     def poll(self, source: int | None = None, tag: Tag | None = None) -> Message | None:
@@ -278,6 +280,13 @@ def test_a_chunk_that_fails_everywhere_is_a_gap(monkeypatch: pytest.MonkeyPatch)
     assert job.covered()[-1][1] == SEEDS
 
 
+def test_work_that_fails_by_itself_costs_no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = lead(monkeypatch, [Rank(lambda start, stop: (0.1, [1], "bad work")), Rank(honest(5000))], backoff=0.1)
+    assert job.end is End.COMPLETE and job.farm.scheduler.set_aside == {}
+    job.assert_all_once()
+    assert sum(rank == 1 for rank, _, _ in job.log.endings) > 3
+
+
 def test_all_ranks_set_aside_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks = [Rank(lambda start, stop: (0.1, None, "it burns")) for _ in range(2)]
     job = lead(monkeypatch, ranks, backoff=0.1)
@@ -382,14 +391,17 @@ def test_worker_turns_every_exception_into_an_answer() -> None:
             raise DeviceError("the fan stands still")
         if start == 2:
             raise ZeroDivisionError("division by zero")
+        if start == 4:
+            raise WorkFailed("no such file", "what is left of it")
         return compute(start, stop, stopped)
 
     worker = Worker(moody)
-    for lease, start in enumerate((1, 2, 3)):
+    for lease, start in enumerate((1, 2, 3, 4)):
         worker.submit(lease, start, 5000)
-    first, second, third = take(worker), take(worker), take(worker)
-    assert (first.lease, first.hits, first.error) == (0, None, "the fan stands still")
-    assert (second.lease, second.error) == (1, "ZeroDivisionError: division by zero")
+    first, second, third, fourth = (take(worker) for _ in range(4))
+    assert (first.lease, first.hits, first.error, first.blame) == (0, None, "the fan stands still", True)
+    assert (second.lease, second.error, second.blame) == (1, "ZeroDivisionError: division by zero", True)
+    assert (fourth.hits, fourth.error, fourth.blame) == ("what is left of it", "no such file", False)
     assert third.error is None
     assert third.hits is not None and list(third.hits["seed"]) == [1000, 2000, 3000, 4000]
     assert third.seconds >= 0

@@ -14,14 +14,16 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "errors records config history kernels recipes search statistics profiles scheduler __init__",
+    0: "admission analysis errors records config history hybrid jobfile kernels observations recipes scheduler search spaces "
+    "statistics profiles windows __init__",
     1: "comm spawn ledger store devices",
-    2: "startup farm display step findings",
-    3: "sieve bench recover __main__",
+    2: "startup farm display step findings siblings router",
+    3: "sieve bench recover need predict identify jobs __main__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
-BESIDE = {("store", "ledger"), ("devices", "spawn"), ("display", "farm"), ("findings", "display")}
+BESIDE = {("store", "ledger"), ("devices", "spawn"), ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"),
+          ("router", "findings")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "numpy": None}
 
 
@@ -109,6 +111,7 @@ def _loaded(code: str) -> set[str]:
 
 def test_a_rank_that_only_searches_loads_no_library_it_does_not_need() -> None:
     assert _loaded("import prng_mpi.sieve") <= {"sqlite3"}
+    assert _loaded("import prng_mpi.jobs") <= {"sqlite3"}
     search = (
         "import numpy as np\nfrom prng_mpi import devices, recipes, sieve\nfrom prng_mpi.search import Search\n"
         "r = recipes.recipe('java.nextInt')\nd = devices.open_device('cpu', r, 0)\n"

@@ -37,3 +37,9 @@ FN word next(state *g) {
 FN jump jump_by(u64 n, const u64 *param) { return affine_power(1103515245u, 12345u, n); }
 
 FN void leap(state *g, jump j) { g->x = g->x * (u32)j.a + (u32)j.c; }
+
+FN word prev(state *g) {
+    w32 x = g->x;
+    leap(g, affine_back(1103515245u, 12345u));
+    return x & 0x7fffffffu;
+}

@@ -39,3 +39,9 @@ FN word next(state *g) {
 FN jump jump_by(u64 n, const u64 *param) { return affine_power(0x5DEECE66Dull, 11, n); }
 
 FN void leap(state *g, jump j) { g->x = g->x * j.a + j.c; }
+
+FN word prev(state *g) {
+    w64 x = g->x;
+    leap(g, affine_back(0x5DEECE66Dull, 11));
+    return low(x >> 16);
+}

@@ -7,6 +7,7 @@ lane_bits = 64
 word_bits = 64
 seed_bits = "bits"
 word_max = "2**(bits - shift) - 1"
+invertible = "a % 2"
 known = [
     [42, [1083814273, 378494188, 2479403867, 955863294, 1613448261]],
     [4294967295, [1012239698, 806866057, 579071060, 2709482403, 3082116262]],
@@ -48,3 +49,10 @@ FN word next(state *g) {
 FN jump jump_by(u64 n, const u64 *param) { return affine_power(param[0], param[1], n); }
 
 FN void leap(state *g, jump j) { g->x = g->x * j.a + j.c; }
+
+/* The inverse multiplier depends on parameters only, so it leaves every loop. An even multiplier has none. */
+FN word prev(state *g) {
+    w64 x = g->x;
+    leap(g, affine_back(g->a, g->c));
+    return (x & g->mask) >> g->shift;
+}

@@ -40,3 +40,10 @@ FN word next(state *g) {
 FN jump jump_by(u64 n, const u64 *param) { return affine_power31(48271u, 0, n); }
 
 FN void leap(state *g, jump j) { g->x = fold31_lanes(g->x * j.a); }
+
+/* 1899818559 * 48271 = 1 modulo 2^31 - 1. */
+FN word prev(state *g) {
+    w64 x = g->x;
+    g->x = fold31_lanes(x * 1899818559u);
+    return low(x);
+}

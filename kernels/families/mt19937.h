@@ -18,58 +18,7 @@ bits = 19937
 unused = 31
 ---*/
 
-#define MT_N 624u
-#define MT_M 397u
-#define MT_STEP(x, i) (((x) ^ (x) >> 30) * 1812433253u + (i))
-
-/* seeded: how many words the seeding chain has reached. Output p needs words p, p + 1 and p + 397 only, so the chain
-   runs just ahead of the outputs and a short window never pays for all 624. */
-typedef struct { w32 mt[MT_N]; u32 at, seeded; } state;
-
-FN void mt_chain(state *g, u32 upto) {
-    w32 x = g->mt[g->seeded - 1];
-    for (u32 i = g->seeded; i < upto; i++) {
-        x = MT_STEP(x, i);
-        g->mt[i] = x;
-    }
-    if (g->seeded < upto) g->seeded = upto;
-}
-
-FN void mt_begin(state *g, w32 z) {
-    g->mt[0] = z;
-    g->seeded = 1;
-    g->at = 0;
-}
-
-FN void seed(state *g, wseed z, const u64 *param) {
-#if SEED_BITS > 32
-    mt_begin(g, low(z));
-#else
-    mt_begin(g, z);
-#endif
-}
-
-#if LANES > 1 && SEED_BITS == 32
-#define HAS_GROUP_SEEDING 1
-/* Sixteen chains hide the latency of a step: 4 instructions on ports that take 4 a cycle, 8.8 cycles until the next. */
-#define GROUP 16
-/* The seedings of a group, step by step side by side: one chain alone waits for its multiplications. For a short reach
-   the words between those that the outputs need stay in registers. */
-#define GROUP_SEEDING(g, start, reach)                                                                            \
-    do {                                                                                                          \
-        u32 head = (reach) < MT_N - MT_M ? (reach) + 1 : MT_N, end = (reach) < MT_N - MT_M ? MT_M + (reach) : MT_N; \
-        w32 x[GROUP];                                                                                             \
-        ALL {                                                                                                     \
-            x[b] = seeds_from((start) + b * LANES);                                                               \
-            mt_begin(&g[b], x[b]);                                                                                \
-            g[b].seeded = MT_N;                                                                                   \
-        }                                                                                                         \
-        u32 i = 1;                                                                                                \
-        for (; i < head; i++) ALL g[b].mt[i] = x[b] = MT_STEP(x[b], i);                                           \
-        for (; i < MT_M && i < end; i++) ALL x[b] = MT_STEP(x[b], i);                                             \
-        for (; i < end; i++) ALL g[b].mt[i] = x[b] = MT_STEP(x[b], i);                                            \
-    } while (0)
-#endif
+#include "twister.h"
 
 #if SEED_BITS > 32
 /* init_by_array with the key CPython makes of an integer: one 32-bit word, or two from 2^32 on. The host never lets a
@@ -107,8 +56,23 @@ FN word next(state *g) {
     y = g->mt[far] ^ y >> 1 ^ (-(y & 1u) & 0x9908B0DFu);
     g->mt[p] = y;
     g->at = after;
-    y ^= y >> 11;
-    y ^= y << 7 & 0x9D2C5680u;
-    y ^= y << 15 & 0xEFC60000u;
-    return y ^ y >> 18;
+    return mt_temper(y);
+}
+
+/* The twist undone, one word at a time. The word made last is x[p + 397] ^ twist(y), where y has the top bit of the x[p]
+   that it replaced and the low 31 bits of x[p + 1]; twist(y) shows y's lowest bit on top, for 0x9908B0DF has it and
+   y >> 1 has not. The low bits of x[p] itself come back with the step before, which needs them first.
+
+   So the low bits of mt[0] are no part of a seeded state: output -624, the only one made of them, has those that the
+   recurrence asks for, whether or not outputs were made before, and not the seed's. Outputs -1 to -623 are the words of
+   the seeding. Not for a state of GROUP_SEEDING, which lacks words. */
+FN word prev(state *g) {
+    mt_chain(g, MT_N);
+    u32 after = g->at, p = after ? after - 1 : MT_N - 1, far = p + MT_M < MT_N ? p + MT_M : p + MT_M - MT_N;
+    w32 last = g->mt[p], twisted = last ^ g->mt[far], odd = twisted >> 31;
+    w32 y = (twisted ^ (-odd & 0x9908B0DFu)) << 1 | odd;
+    g->mt[p] = y & 0x80000000u;
+    g->mt[after] = (g->mt[after] & 0x80000000u) | (y & 0x7fffffffu);
+    g->at = p;
+    return mt_temper(last);
 }

@@ -35,3 +35,11 @@ FN word next(state *g) {
 FN jump jump_by(u64 n, const u64 *param) { return affine_power31(1103515245u, 12345u, n); }
 
 FN void leap(state *g, jump j) { g->x = fold31_lanes(g->x * j.a + j.c); }
+
+/* 2104886853 * 1103515245 = 1 and 1871412062 = -2104886853 * 12345 modulo 2^31 - 1. The seed itself may be no value that a step gives:
+   before the first step it stands for its residue, which is output -1. */
+FN word prev(state *g) {
+    w64 x = fold31_lanes(g->x);
+    g->x = fold31_lanes(x * 2104886853u + 1871412062u);
+    return low(x);
+}

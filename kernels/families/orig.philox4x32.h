@@ -25,7 +25,7 @@ FN void seed(state *g, wseed z, const u64 *param) {
 
 FN word next(state *g) {
     w32 out[4];
-    philox4x32_10(out, g->at & 0xffffffffu, g->key);
+    philox4x32_10(out, g->at & 0xffffffffu, 0, g->key);
     g->at++;
     return out[0];
 }
@@ -36,3 +36,11 @@ FN jump jump_by(u64 n, const u64 *param) {
 }
 
 FN void leap(state *g, jump j) { g->at += j.c; }
+
+/* The counter is one word of 32 bits, so the block before 0 is 2^32 - 1. */
+FN word prev(state *g) {
+    g->at--;
+    w32 out[4];
+    philox4x32_10(out, g->at & 0xffffffffu, 0, g->key);
+    return out[0];
+}

@@ -13,6 +13,8 @@ known = [
 known_at = [[42, 9999, "0xb807dfed31ff0441"]]
 ---*/
 
+#include "shifts.h"
+
 typedef struct { w64 x; } state;
 
 FN void seed(state *g, wseed z, const u64 *param) { g->x = z; }
@@ -23,4 +25,12 @@ FN word next(state *g) {
     g->x ^= g->x >> 27;
     g->x *= 0x2545F4914F6CDD1Dull;
     return g->x;
+}
+
+/* 0x59071D96D81ECD35 * 0x2545F4914F6CDD1D = 1 modulo 2^64. */
+FN word prev(state *g) {
+    w64 x = g->x;
+    g->x = unshift_left64(unshift_right64(x * 0x59071D96D81ECD35ull, 27), 25);
+    g->x = unshift_right64(g->x, 12);
+    return x;
 }

@@ -39,14 +39,23 @@ FN void seed_raw(state *g, wseed z, const u64 *param) {
     g->x = z;
 }
 
+FN word pcg_word(w64 x) {
+    w32 word = low((x >> 18 ^ x) >> 27), turn = low(x >> 59);
+    return word >> turn | word << (-turn & 31u);
+}
+
 /* The output is made of the old state. */
 FN word next(state *g) {
     w64 x = g->x;
     g->x = x * PCG_A + g->c;
-    w32 word = low((x >> 18 ^ x) >> 27), turn = low(x >> 59);
-    return word >> turn | word << (-turn & 31u);
+    return pcg_word(x);
 }
 
 FN jump jump_by(u64 n, const u64 *param) { return affine_power(PCG_A, param[0] << 1 | 1, n); }
 
 FN void leap(state *g, jump j) { g->x = g->x * j.a + j.c; }
+
+FN word prev(state *g) {
+    leap(g, affine_back(PCG_A, g->c));
+    return pcg_word(g->x);
+}

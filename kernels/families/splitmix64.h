@@ -25,3 +25,9 @@ FN word next(state *g) { return splitmix64(&g->z); }
 FN jump jump_by(u64 n, const u64 *param) { return affine_power(1, 0x9E3779B97F4A7C15ull, n); }
 
 FN void leap(state *g, jump j) { g->z += j.c; }
+
+/* The mix of z is what a step from the state before z gives. */
+FN word prev(state *g) {
+    w64 z = g->z -= 0x9E3779B97F4A7C15ull;
+    return splitmix64(&z);
+}

@@ -16,6 +16,8 @@ known_at = [[42, 9999, 244368623]]
 bits = 128
 ---*/
 
+#include "shifts.h"
+
 /* Neighbouring seeds differ by an exclusive or in their words: see square.h. */
 #define XORS 1
 #define SHOWN(a, b) (a)
@@ -36,4 +38,14 @@ FN word next(state *g) {
     g->z = g->w;
     g->w ^= g->w >> 19 ^ t ^ t >> 8;
     return g->w;
+}
+
+/* The last word is w ^ w >> 19 ^ t ^ t >> 8 of the w before it, which is z now. */
+FN word prev(state *g) {
+    w32 last = g->w, t = unshift_right32(last ^ g->z ^ g->z >> 19, 8);
+    g->w = g->z;
+    g->z = g->y;
+    g->y = g->x;
+    g->x = unshift_left32(t, 11);
+    return last;
 }

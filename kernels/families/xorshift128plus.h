@@ -14,6 +14,7 @@ known_at = [[42, 9999, "0xcf122b555ea9eafa"]]
 ---*/
 
 #include "mix.h"
+#include "shifts.h"
 
 typedef struct { w64 a, b; } state;
 
@@ -28,4 +29,11 @@ FN word next(state *g) {
     x ^= x << 23;
     g->b = x ^ y ^ x >> 18 ^ y >> 5;
     return result;
+}
+
+FN word prev(state *g) {
+    w64 y = g->a, x = unshift_right64(g->b ^ y ^ y >> 5, 18);
+    g->a = unshift_left64(x, 23);
+    g->b = y;
+    return g->a + g->b;
 }

@@ -16,6 +16,8 @@ known_at = [[42, 9999, 2938535467]]
 bits = 32
 ---*/
 
+#include "shifts.h"
+
 /* Neighbouring seeds differ by an exclusive or in their words: see square.h. */
 #define XORS 1
 #define SHOWN(a, b) (a)
@@ -29,4 +31,11 @@ FN word next(state *g) {
     g->x ^= g->x >> 17;
     g->x ^= g->x << 5;
     return g->x;
+}
+
+FN word prev(state *g) {
+    w32 x = g->x;
+    g->x = unshift_right32(unshift_left32(x, 5), 17);
+    g->x = unshift_left32(g->x, 13);
+    return x;
 }

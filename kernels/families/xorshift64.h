@@ -16,6 +16,8 @@ known_at = [[42, 9999, 431680743991400072]]
 bits = 64
 ---*/
 
+#include "shifts.h"
+
 typedef struct { w64 x; } state;
 
 FN void seed(state *g, wseed z, const u64 *param) { g->x = z; }
@@ -25,4 +27,11 @@ FN word next(state *g) {
     g->x ^= g->x >> 7;
     g->x ^= g->x << 17;
     return g->x;
+}
+
+FN word prev(state *g) {
+    w64 x = g->x;
+    g->x = unshift_right64(unshift_left64(x, 17), 7);
+    g->x = unshift_left64(g->x, 13);
+    return x;
 }

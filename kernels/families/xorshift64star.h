@@ -13,6 +13,8 @@ known = [
 known_at = [[42, 9999, 7813316581406370626]]
 ---*/
 
+#include "shifts.h"
+
 typedef struct { w64 x; } state;
 
 FN void seed(state *g, wseed z, const u64 *param) { g->x = z; }
@@ -22,4 +24,11 @@ FN word next(state *g) {
     g->x ^= g->x << 25;
     g->x ^= g->x >> 27;
     return g->x * 0x2545F4914F6CDD1Dull;
+}
+
+FN word prev(state *g) {
+    w64 x = g->x;
+    g->x = unshift_left64(unshift_right64(x, 27), 25);
+    g->x = unshift_right64(g->x, 12);
+    return x * 0x2545F4914F6CDD1Dull;
 }

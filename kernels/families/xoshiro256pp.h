@@ -14,6 +14,7 @@ known_at = [[42, 9999, "0xabe37b7688f13ec1"]]
 ---*/
 
 #include "mix.h"
+#include "xoshiro256.h"
 
 typedef struct { w64 s[4]; } state;
 
@@ -38,4 +39,10 @@ FN word next(state *g) {
     s[2] ^= t;
     s[3] = ROTL64(s[3], 45);
     return ROTL64(sum, 23) + first;
+}
+
+FN word prev(state *g) {
+    xoshiro256_back(g->s);
+    w64 sum = g->s[0] + g->s[3];
+    return ROTL64(sum, 23) + g->s[0];
 }

@@ -9,6 +9,11 @@ from prng_mpi.recipes import recipes
 
 STEPS = {
     "sieve": "hold every seed of a range against a window of draws",
+    "recover": "solve for the state of a linear generator, whatever seeded it",
+    "need": "how many draws make a search decisive",
+    "predict": "the outputs of a seed at any distance, before or after the draws",
+    "identify": "which recipes can have made the draws, and what would find out",
+    "jobs": "run a file of jobs: sieve, reverse_sieve, correlation, analysis, script",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 

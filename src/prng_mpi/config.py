@@ -42,6 +42,9 @@ STEPS = (
     "anti_overfit",
     "predict",
     "pipeline",
+    "need",
+    "identify",
+    "jobs",
     "bench",
     "doctor",
     "status",
@@ -236,6 +239,28 @@ def parse_int(text: str) -> int:
     if re.fullmatch(r"[0-9.]+[kKmMgGtT]i?", word):
         raise ValueError(f"{text!r} could mean powers of 1000 or of 1024; write 1e6 or 2**20")
     raise ValueError(f"{_brief(text)} is not an integer; write it as 1000000, 1_000_000, 1e6, 0xF4240 or 2**20")
+
+
+def parse_seconds(text: str) -> float:
+    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
+    return _measure(text, {"s": 1, "m": 60, "h": 3600, "d": 86400}, "time; write 90, 90s, 10m, 3h or 2d")
+
+
+def parse_size(text: str) -> float:
+    """1.5 GB, 800 MB or a number of bytes as bytes. Raises ValueError."""
+    return _measure(text, {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}, "size; write 1.5 GB, 800 MB or bytes")
+
+
+def _measure(text: str, units: dict[str, float], what: str) -> float:
+    word = text.strip()
+    unit = next((unit for unit in units if word.endswith(unit)), "")
+    try:
+        value = float(word.removesuffix(unit)) * units.get(unit, 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e15:
+        raise ValueError(f"{_brief(text)} is no {what}")
+    return value
 
 
 def make_parser(cls: type[_Dataclass]) -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from prng_mpi.comm import launched
@@ -51,6 +51,19 @@ def say(stream: TextIO, rows: list[tuple[str, str]]) -> None:
     for key, text in rows:
         print(f"{key if key != last else '':<12} {text}", file=stream, flush=True)
         last = key
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of as many cells each as lines of aligned columns: a column of numbers to the right, others to the left."""
+    lines = [""] * len(rows)
+    for cells in zip(*rows, strict=True):
+        width = max(map(len, cells))
+        numbers = all(cell[:1].isdigit() or cell in ("", "-") for cell in cells[1:])
+        lines = [
+            f"{line}  {cell:>{width}}" if numbers else f"{line}  {cell:<{width}}"
+            for line, cell in zip(lines, cells, strict=True)
+        ]
+    return [line.rstrip() for line in lines]
 
 
 class Display:

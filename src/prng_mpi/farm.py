@@ -19,11 +19,12 @@ import numpy.typing as npt
 
 from prng_mpi.comm import Comm, Tag
 from prng_mpi.errors import PrngError
+from prng_mpi.profiles import profile
 from prng_mpi.scheduler import Event, Lease, Scheduler
 
 Hits = npt.NDArray[np.void]
-# Everything in [start, stop), or None if `stopped` answered True before the end.
-Compute = Callable[[int, int, Callable[[], bool]], Hits | None]
+# Everything in [start, stop), or None if `stopped` answered True before the end: hits, or what else a step has ranks do.
+Compute = Callable[[int, int, Callable[[], bool]], Any]
 
 # How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
 NAP = 0.002
@@ -44,12 +45,23 @@ class Card:
 
 @dataclass(frozen=True)
 class Finished:
-    """A chunk that a device is through with: hits, or None and why not; seconds on the device."""
+    """A chunk that a device is through with: hits, or None and why not; seconds on the device.
+
+    blame: whether an error speaks against the rank; hits may come with one that does not."""
 
     lease: int
-    hits: Hits | None
+    hits: Any
     seconds: float
     error: str | None
+    blame: bool = True
+
+
+class WorkFailed(PrngError):
+    """The work itself failed, wherever it is done; `content` is for whom it was done for."""
+
+    def __init__(self, reason: str, content: Any = None) -> None:
+        super().__init__(reason)
+        self.content = content
 
 
 class Worker:
@@ -84,17 +96,19 @@ class Worker:
     def _loop(self) -> None:
         while (chunk := self._todo.get()) is not None:
             lease, start, stop = chunk
-            hits, error, began = None, None, time.perf_counter()
+            hits, error, blame, began = None, None, True, time.perf_counter()
             try:
                 hits = self._compute(start, stop, self._stopped.is_set)
                 if hits is None:
                     error = "stopped"
+            except WorkFailed as e:
+                hits, error, blame = e.content, str(e), False
             except PrngError as e:
                 error = str(e)
             # Whatever goes wrong on a device is a failed chunk that root hears of, never a silent rank.
             except Exception as e:  # noqa: BLE001
                 error = f"{type(e).__name__}: {e}"
-            self._done.put(Finished(lease, hits, time.perf_counter() - began, error))
+            self._done.put(Finished(lease, hits, time.perf_counter() - began, error, blame))
 
 
 def _outside(lease: Lease, hits: Hits | None) -> str:
@@ -197,8 +211,10 @@ class Farm:
         show: Callable[[State], None],
         requests: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
+        check: Callable[[Lease, Any], str] = _outside,
     ) -> None:
-        """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once)."""
+        """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once);
+        check: why an answer can't be one to its lease, empty if it can."""
         self.comm, self.scheduler, self.log, self.show, self.requests, self.clock = (
             comm,
             scheduler,
@@ -207,6 +223,7 @@ class Farm:
             requests,
             clock,
         )
+        self._check = check
         self.state = State({rank: RankState() for rank in range(comm.size)}, clock())
         self._leases: dict[int, Lease] = {}
         self._idle: set[int] = set()
@@ -270,6 +287,9 @@ class Farm:
             return
         state.card, state.since = introduction, now
         self.log.event("device_ready", **vars(introduction))
+        if self.scheduler.admission:
+            delay = profile(introduction.device_kind).delay
+            self.scheduler.admission.join(rank, introduction.host, delay)
         for event in self.scheduler.join(rank, introduction.weight, now):
             self._note(event)
         self._idle.add(rank)
@@ -292,10 +312,10 @@ class Farm:
         lease = self._leases.pop(done.lease)
         state.seconds += done.seconds
         state.given = None
-        reason = done.error or _outside(lease, done.hits)
+        reason = done.error or self._check(lease, done.hits)
         if reason:
             state.failed += 1
-            events = self.scheduler.failed(rank, done.lease, reason, now)
+            events = self.scheduler.failed(rank, done.lease, reason, now, done.blame)
             self.log.ended(lease, "failed", done, reason)
         elif done.hits is not None:
             accepted, events = self.scheduler.done(rank, done.lease, done.seconds, now)
@@ -306,8 +326,9 @@ class Farm:
             if accepted:
                 state.chunks += 1
                 state.seeds += lease.seeds
-                state.hits += len(done.hits)
-                self.state.hits += len(done.hits)
+                found = len(done.hits) if isinstance(done.hits, np.ndarray) else 0
+                state.hits += found
+                self.state.hits += found
         for event in events:
             self._note(event)
         if rank in self.scheduler.live:

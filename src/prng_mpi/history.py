@@ -17,25 +17,30 @@ from typing import NamedTuple, NoReturn, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from prng_mpi import observations
 from prng_mpi.errors import UsageError, suggestion
+from prng_mpi.observations import DRAW_LIMIT, UNKNOWN, Observations, Seen
 
-# Room for every modulus up to 2**32.
 DRAW_DTYPE = np.dtype("<u4")
-DRAW_LIMIT = 1 << 32
 
 # A window without a stated length takes this many draws, or half of what there is.
 DEFAULT_WINDOW = 30
 
+# A set is never JSON, and neither is a range that more follows.
+_WORD_FIRST = re.compile(r"\s*(\{\s*[0-9]|\[\s*[0-9]+\s*,\s*[0-9]+\s*\]\s*\S)")
+
 Draws = npt.NDArray[np.uint32]
+Steps = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Draws in time order, oldest first.
+    """Draws in time order, oldest first. Unknown calls are no draws, only gaps between them.
 
-    draws: '<u4' (n,), read-only. dates, sessions: one text per draw, or None where the source has none.
-    source: its name for messages. dropped: records the session filter left out. records: '<u4' (n,), the
-    place of each draw in the source, dropped records counted.
+    draws: '<u4' (n,), read-only, each the value or the least it may be. dates, sessions: one text per draw, or None
+    where the source has none. source: its name for messages. dropped: records the session filter left out. records:
+    '<u4' (n,), the place of each draw in the source, dropped records and unknown calls counted. partial: what is known of
+    the n draws, or None where all are exact and follow each other.
     """
 
     draws: Draws
@@ -44,34 +49,65 @@ class History:
     source: str
     dropped: int
     records: Draws
+    partial: Observations | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """k consecutive draws from history index `start`, and what follows them.
+    """k draws from history index `start`, and what stands around them. Its first call is the one right after draw
+    start - 1, or the first of the history: unknown calls before the first draw belong to the window.
 
-    draws: '<u4' (k,), each below modulus. heldout: '<u4' (n - start - k,), the draws after the window, on which a
-    find is confirmed. Both read-only.
+    draws: '<u4' (k,), each, or the least it may be, below modulus. heldout: '<u4' (n - start - k,), the draws after the
+    window, on which a find is confirmed. before: '<u4' (start,), the draws before the window, newest first. All
+    read-only. partial, heldout_partial, before_partial: what is known of these draws, clipped to [0, modulus), or None
+    where the history is exact.
     """
 
     start: int
     draws: Draws
     modulus: int
     heldout: Draws
+    before: Draws
+    partial: Observations | None = None
+    heldout_partial: Observations | None = None
+    before_partial: Observations | None = None
+
+    @property
+    def steps(self) -> Steps:
+        """Calls from the window's first call to each draw, '<i8': 0, 1, 2, ... where there are no gaps. As for the two below,
+        only the draws up to the first gap of several lengths have one: all k where no gap varies."""
+        return _steps(self.draws, self.partial)
+
+    @property
+    def heldout_steps(self) -> Steps:
+        """The same for the draws after the window, counted from the window's first call; none after a varying gap in it."""
+        steps = self.steps
+        behind = _steps(self.heldout, self.heldout_partial)
+        return behind + (steps[-1] + 1) if len(steps) == len(self.draws) else behind[:0]
+
+    @property
+    def before_steps(self) -> Steps:
+        """The same for the draws before the window, newest first: -1, -2, ... where there are no gaps."""
+        steps: Steps = -1 - _steps(self.before, self.before_partial)
+        return steps
 
 
 class _Record(NamedTuple):
-    draw: int
+    draw: int | Seen
     date: str | None = None
     session: str | None = None
 
 
-def read_history(source: str | Path, sessions: tuple[str, ...] = (), stdin: TextIO | None = None) -> History:
+def read_history(
+    source: str | Path, sessions: tuple[str, ...] = (), stdin: TextIO | None = None, partial: bool = False
+) -> History:
     """Read a history from a file, or from standard input where source is '-'; the content says which format.
 
     JSON: a list of draws or of objects {draw, date or timestamp, session}, or {"draws": such a list}.
     CSV: a header with a 'draw' column; 'date' or 'timestamp' and 'session' are optional, others are not read.
-    Text: integers separated by white space or commas; '#' starts a comment.
+    Text: draws separated by white space or commas; '#' starts a comment.
+    A draw is an integer or a word of `observations`; in JSON also null for an unknown call and a list for a set. A file
+    that is [3,9] and nothing else is JSON, two draws. Where `partial` is false, draws must be exact, without gaps.
     Dates are ISO 8601, or numbers in any one unit; where there are dates, they ascend (equal ones are fine).
     `sessions` keeps the draws of those sessions only. Raises UsageError, which names source and record.
     """
@@ -81,24 +117,37 @@ def read_history(source: str | Path, sessions: tuple[str, ...] = (), stdin: Text
         raise UsageError(f"{name}: it holds no draws.")
     names = _column(name, "session", [record.session for record in records])
     kept = _select(name, names, sessions, len(records))
+    dropped = len(records) - len(kept)
     dates = _column(name, "date", [records[i].date for i in kept], kept)
     if dates is not None:
         _check_order(name, dates, kept)
+    draws, known = [records[i].draw for i in kept], None
+    if any(isinstance(draw, Seen) for draw in draws):
+        if not partial:
+            _refuse_partial(name, draws, kept)
+        told = [j for j, draw in enumerate(draws) if isinstance(draw, int) or draw.ranges]
+        if not told:
+            raise UsageError(f"{name}: it holds unknown calls only, no draws.")
+        known = observations.pack(draws)
+        kept = [kept[j] for j in told]
+        dates = dates and tuple(dates[j] for j in told)
     return History(
-        draws=_array(records[i].draw for i in kept),
+        draws=_array(draw for draw in draws if isinstance(draw, int)) if known is None else known.lowest,
         dates=dates,
         sessions=None if names is None else tuple(names[i] for i in kept),
         source=name,
-        dropped=len(records) - len(kept),
+        dropped=dropped,
         records=_array(kept),
+        partial=None if known is None or (known.exact.all() and not known.gap_max.any()) else known,
     )
 
 
 def cut_window(history: History, start: int, k: int | None, modulus: int) -> Window:
     """The window of k draws from history index start; k=None takes 30, or half of the rest where that is less.
 
-    The default leaves at least as many draws for confirmation as it takes, up to 30. Raises UsageError where any
-    draw of the history is not below modulus, or where the window does not fit.
+    Only draws count, not unknown calls, in start and in k. The default leaves at least as many draws for confirmation
+    as it takes, up to 30. Raises UsageError where any draw of the history is not below modulus (of a partly known one, no
+    value that it may have), or where the window does not fit.
     """
     name, size = history.source, len(history.draws)
     if not 1 <= modulus <= DRAW_LIMIT:
@@ -116,11 +165,26 @@ def cut_window(history: History, start: int, k: int | None, modulus: int) -> Win
     high = np.flatnonzero(history.draws >= np.uint64(modulus))
     if high.size:
         first = int(high[0])
+        draw = history.partial.text(first) if history.partial else str(int(history.draws[first]))
         raise UsageError(
-            f"{name}: record {int(history.records[first])}: draw {int(history.draws[first])} is not in "
+            f"{name}: record {int(history.records[first])}: draw {draw} is not in "
             f"[0, {modulus}); {high.size} of {size} draws are not. Correct the modulus or the history."
         )
-    return Window(start, history.draws[start : start + length], modulus, history.draws[start + length :])
+    stop, known = start + length, history.partial and history.partial.clipped(modulus)
+    return Window(
+        start=start,
+        draws=history.draws[start:stop],
+        modulus=modulus,
+        heldout=history.draws[stop:],
+        before=history.draws[:start][::-1],
+        partial=known and known.cut(start, stop),
+        heldout_partial=known and known.cut(stop, size),
+        before_partial=known and known.cut(0, start).turned(),
+    )
+
+
+def _steps(draws: Draws, partial: Observations | None) -> Steps:
+    return np.arange(len(draws)) if partial is None else partial.steps
 
 
 def _array(values: Iterable[int]) -> Draws:
@@ -141,7 +205,7 @@ def _read_text(source: str | Path, stdin: TextIO) -> tuple[str, str]:
 
 
 def _parse(name: str, text: str) -> list[_Record]:
-    if text.lstrip()[:1] in ("[", "{"):
+    if text.lstrip()[:1] in ("[", "{") and not _WORD_FIRST.match(text):
         return _parse_json(name, text)
     lines = [line for line in text.splitlines(keepends=True) if line.strip() and not line.lstrip().startswith("#")]
     header = lines[0].strip() if lines else ""
@@ -173,19 +237,30 @@ def _parse_csv(name: str, lines: list[str], delimiter: str) -> list[_Record]:
     if columns.count("draw") != 1:
         raise UsageError(f"{name}: the CSV header needs one column 'draw', it has {', '.join(map(repr, columns))}.")
     records = []
-    for i, row in enumerate(rows[1:]):
+    for i, cut in enumerate(rows[1:]):
+        row = cut if len(cut) == len(columns) else _rejoined(cut, delimiter)
         if len(row) != len(columns):
-            _fail(name, i, f"{len(row)} fields under a header of {len(columns)}")
+            _fail(name, i, f"{len(cut)} fields under a header of {len(columns)}")
         cells: dict[str, object] = dict(zip(columns, map(str.strip, row), strict=True))
         cells["draw"] = _number(cells["draw"])
         records.append(_record(name, i, cells))
     return records
 
 
+def _rejoined(row: list[str], delimiter: str) -> list[str]:
+    """A row whose sets and ranges stand unquoted, so that the delimiter has cut them."""
+    whole: list[str] = []
+    for cell in row:
+        if whole and re.fullmatch(r"[\[{][0-9, ]*", whole[-1]):
+            whole[-1] += f"{delimiter}{cell}"
+        else:
+            whole.append(cell)
+    return whole
+
+
 def _parse_text(name: str, lines: list[str]) -> list[_Record]:
     text = " ".join(line.partition("#")[0] for line in lines).strip().removesuffix(",").rstrip()
-    words = re.split(r"\s*,\s*|\s+", text) if text else []
-    return [_record(name, i, {"draw": _number(word)}) for i, word in enumerate(words)]
+    return [_record(name, i, {"draw": _number(word)}) for i, word in enumerate(observations.split(text))]
 
 
 def _number(cell: object) -> object:
@@ -199,12 +274,30 @@ def _record(name: str, i: int, item: Mapping[str, object]) -> _Record:
         _fail(name, i, f"no 'draw' (it has {', '.join(map(repr, item)) or 'nothing'})")
     draw = item["draw"]
     # bool is an int to Python, never a draw.
-    if type(draw) is not int or not 0 <= draw < DRAW_LIMIT:
-        _fail(name, i, f"draw {_brief(draw)} is not an integer in [0, 2**32)")
+    known = draw if type(draw) is int and 0 <= draw < DRAW_LIMIT else _observation(name, i, draw)
     date = _label(name, i, "date", item.get("date"))
     if date is None:
         date = _label(name, i, "timestamp", item.get("timestamp"))
-    return _Record(draw, date, _label(name, i, "session", item.get("session")))
+    return _Record(known, date, _label(name, i, "session", item.get("session")))
+
+
+def _observation(name: str, i: int, draw: object) -> int | Seen:
+    try:
+        if isinstance(draw, str):
+            return observations.parse(draw)
+        if isinstance(draw, list) and all(type(value) is int for value in draw):
+            return observations.one_of(draw)
+    except ValueError as error:
+        _fail(name, i, f"draw {_brief(draw)} {error}")
+    if draw is None:
+        return UNKNOWN
+    _fail(name, i, f"draw {_brief(draw)} is not an integer in [0, 2**32)")
+
+
+def _refuse_partial(name: str, draws: list[int | Seen], kept: list[int]) -> NoReturn:
+    i, draw = next((i, draw) for i, draw in zip(kept, draws, strict=True) if isinstance(draw, Seen))
+    what = "a set or range of values" if draw.ranges else "unknown"
+    _fail(name, i, f"its draw is {what}; here every draw must be exact, python -m prng_mpi.sieve takes others")
 
 
 def _label(name: str, i: int, key: str, value: object) -> str | None:

@@ -76,7 +76,8 @@ class Family:
     word_bits: 32 or 64, what one step yields; lane_bits: its widest arithmetic; seed_bits: seeds are below 2^seed_bits;
     verified: whose outputs its vectors are; word_min, word_max: least and largest word; words_at_once: how many a step of it makes;
     seeding_looks: how many looks at outputs a seeding costs as much as; params: integers a user may set; known: (seed, first words) by the
-    published definition. seed_bits and the word range may depend on the params, as expressions."""
+    published definition. seed_bits, the word range and invertible, whether a step can be undone, may depend on the params,
+    as expressions."""
 
     name: str
     title: str
@@ -88,6 +89,7 @@ class Family:
     _seed_bits: str
     _word_min: str
     _word_max: str
+    _invertible: str
     words_at_once: int = 1
     seeding_looks: dict[str, int] = field(default_factory=dict)
     params: dict[str, int] = field(default_factory=dict)
@@ -125,6 +127,10 @@ class Family:
     def seed_bits(self, params: dict[str, int]) -> int:
         return self._evaluate(self._seed_bits, params)
 
+    def invertible(self, params: dict[str, int]) -> bool:
+        """Whether `prev` undoes `next`: no two states step to the same one."""
+        return bool(self._evaluate(self._invertible, params))
+
     def word_range(self, params: dict[str, int]) -> tuple[int, int]:
         """(least, largest) word."""
         return self._evaluate(self._word_min, params), self._evaluate(self._word_max, params)
@@ -156,6 +162,7 @@ def families() -> dict[str, Family]:
             _seed_bits=str(keys["seed_bits"]),
             _word_min=keys.get("word_min", "0"),
             _word_max=keys.get("word_max", f"2**{keys['word_bits']} - 1"),
+            _invertible=keys.get("invertible", "True"),
             words_at_once=keys.get("words_at_once", 1),
             seeding_looks=keys.get("seeding_looks", {}),
             params=keys.get("params", {}),

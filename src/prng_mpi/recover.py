@@ -22,12 +22,13 @@ from prng_mpi.config import option
 from prng_mpi.devices.gf2 import Attempt, Gf2Device, View, draws_needed, trials_needed, view
 from prng_mpi.display import duration, say
 from prng_mpi.errors import ExitCode, IntegrityError, PrngError, UsageError
-from prng_mpi.findings import HELDOUT_MOST, PREDICT
+from prng_mpi.findings import PREDICT
 from prng_mpi.history import History, Window, cut_window, read_history
 from prng_mpi.ledger import identity_hash
 from prng_mpi.recipes import Recipe, recipe
 from prng_mpi.statistics import format_count, format_log10
 from prng_mpi.store import write_json
+from prng_mpi.windows import HELDOUT_MOST
 
 # Draws that a default window leaves to confirm a find, and draws beyond those needed that it takes.
 HELDOUT = 30

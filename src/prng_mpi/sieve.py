@@ -9,7 +9,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 import prng_mpi
 from prng_mpi import comm as comms
-from prng_mpi import config, devices, findings, kernels, spawn, statistics, step
+from prng_mpi import config, devices, findings, hybrid, kernels, spaces, spawn, step, windows
 from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.devices import invert, lift
@@ -27,15 +27,17 @@ from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
 from prng_mpi.display import Display, duration, say
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
-from prng_mpi.history import History, cut_window, read_history
+from prng_mpi.history import History, read_history
 from prng_mpi.ledger import Ledger, gaps, identity_hash
 from prng_mpi.profiles import profile, weight
-from prng_mpi.recipes import recipe
+from prng_mpi.recipes import Recipe, recipe
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.search import Search
+from prng_mpi.spaces import Space
 from prng_mpi.startup import in_turn
 from prng_mpi.statistics import Plan, format_count
 from prng_mpi.store import EventLog, chunk_table, payload_hash, rank_table, write_json, write_results
+from prng_mpi.windows import Later
 
 # Without --seed-end a recipe with a larger seed space is searched to here.
 DEFAULT_SEED_END = 2**32
@@ -46,19 +48,6 @@ PATIENCE = 30.0
 HOPELESS_SECONDS = 3e10
 # How much slower than one core of the forecasts a device may be before its first lease runs out.
 SLOWEST = 30.0
-
-
-def seconds(text: str) -> float:
-    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    text = text.strip()
-    try:
-        value = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 90, 90s, 10m, 3h or 2d") from None
-    if not 0 <= value < 1e10:
-        raise ValueError(f"{text!r} is no time that can pass")
-    return value
 
 
 @dataclass(frozen=True)
@@ -78,12 +67,37 @@ class SieveOptions:
         "", "what made the draws; python -m prng_mpi lists recipes", metavar="NAME", section="Hypotheses"
     )
     param: dict[str, int] = option({}, "a parameter of the recipe's family", section="Hypotheses")
-    seed_start: int = option(0, "first seed", minimum=0, section="Hypotheses")
+    seed_start: int | None = option(None, "first seed; not set: 0", minimum=0, section="Hypotheses")
     seed_end: int | None = option(
         None, "end of the seeds, excluded; not set: the recipe's seed space, at most 2**32", section="Hypotheses"
     )
-    skip_min: int = option(0, "least skip: outputs discarded before every draw", minimum=0, section="Hypotheses")
-    skip_max: int | None = option(None, "largest skip; not set: the least", minimum=0, section="Hypotheses")
+    seeds: str = option(
+        "", "instead of both: A:B, bits:N, unix:FROM..TO, unix-ms:FROM..TO, day-ms, unix*pid:FROM..TO (also + and ^)",
+        metavar="SPACE", section="Hypotheses",
+    )  # fmt: skip
+    direction: str = option(
+        "forward",
+        "forward: draws from the window's start on; reverse: draws before it, newest first, by running the generator backwards; "
+        "both: one seed, skip and offset explains both; turned: the window turned round, which no seed explains: a null",
+        choices=windows.DIRECTIONS,
+        section="Hypotheses",
+    )
+    hybrid: str | None = option(
+        None, "the skip may differ before every draw: a strategy, which gives a range of skips and how many draws in a row may be missed",
+        choices=hybrid.STRATEGIES, section="Hypotheses",
+    )  # fmt: skip
+    max_misses: int | None = option(
+        None, "hybrid: draws in a row that may be missed; not set: the strategy's", minimum=0, section="Hypotheses"
+    )
+    skip_min: int | None = option(
+        None,
+        "least skip: outputs discarded before every draw; not set: 0, or the strategy's",
+        minimum=0,
+        section="Hypotheses",
+    )
+    skip_max: int | None = option(
+        None, "largest skip; not set: the least, or the strategy's", minimum=0, section="Hypotheses"
+    )
     offset_min: int = option(0, "least offset: outputs discarded once, at the start", minimum=0, section="Hypotheses")
     offset_max: int | None = option(None, "largest offset; not set: the least", minimum=0, section="Hypotheses")
     threshold: float = option(1.0, "least share of the window's draws that a survivor matches", section="Hypotheses")
@@ -112,7 +126,7 @@ class SieveOptions:
     time_limit: float | None = option(
         None,
         "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4",
-        parse=seconds,
+        parse=config.parse_seconds,
         metavar="TIME",
         section="Run",
     )
@@ -128,7 +142,7 @@ class Job:
     search: Search
     start: int
     end: int
-    heldout: npt.NDArray[np.uint32]
+    later: Later
     plan: Plan
     identity: dict[str, Any]
     folder: Path
@@ -136,6 +150,7 @@ class Job:
     method: str
     miss: float
     measured: dict[str, float]
+    space: Space
 
     @property
     def seeds(self) -> int:
@@ -155,31 +170,22 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
         raise UsageError("--recipe NAME is missing: name what made the draws; python -m prng_mpi lists recipes")
     chosen = recipe(o.recipe)
     chosen.check_modulus(o.modulus)
-    history = read_history(o.draws, o.sessions)
-    window = cut_window(history, o.window_start, o.window, o.modulus)
-    limit = chosen.seed_limit(chosen.params(o.param))
-    end = o.seed_end if o.seed_end is not None else min(limit, DEFAULT_SEED_END)
-    if not o.seed_start < end:
-        raise UsageError(
-            f"--seed-start {o.seed_start} --seed-end {end} is an empty range: the end is excluded and must be larger"
-        )
-    if end > limit:
-        raise UsageError(f"--seed-end {end}: seeds of recipe {o.recipe} end at {limit}")
-    skips = (o.skip_min, o.skip_min if o.skip_max is None else o.skip_max)
-    offsets = (o.offset_min, o.offset_min if o.offset_max is None else o.offset_max)
-    need = statistics.need_for(o.threshold, len(window.draws))
-    search = Search(chosen, o.modulus, window.draws, window.start, need, skips, offsets, o.param)
-    plan = statistics.plan_evidence(
-        search.chances(), window.draws, o.threshold, seeds=end - o.seed_start, skips=skips, offsets=offsets
-    )
-    method, miss, reason = _method(o, search, end - o.seed_start)
+    history = read_history(o.draws, o.sessions, partial=True)
+    seeds = _seeds(o, chosen)
+    search, later = _search(o, chosen, history)
+    if seeds.pids is not None:
+        search = replace(search, space=seeds)
+    start, end = (seeds.start, seeds.end) if seeds.identity else (0, seeds.size)
+    if search.misses is not None:
+        plan = hybrid.plan(search, seeds.hypotheses)
+    else:
+        plan = search.plan(o.threshold, seeds.hypotheses)
+    method, miss, reason = _method(o, search, end - start)
     measured = _measured(o.profile, o.recipe)
-    identity = {**search.identity(), "seeds": [o.seed_start, end]}
+    identity = {**search.identity(), "seeds": [start, end]}
     name = identity_hash(identity)[:8]
     folder = o.output_dir or Path("results") / f"{o.recipe}-{name}"
-    job = Job(
-        search, o.seed_start, end, window.heldout, plan, identity, folder, config.to_toml(o), method, miss, measured
-    )
+    job = Job(search, start, end, later, plan, identity, folder, config.to_toml(o), method, miss, measured, seeds)
     _say_plan(job, o, history, reason)
     if plan.expected_survivors > o.max_survivors:
         raise UsageError(
@@ -191,6 +197,49 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     # Another search, a damaged ledger, a folder that can't be written: refused before anything starts.
     Ledger.open(folder / "ledger.sqlite", identity, resume=o.resume).close()
     return job
+
+
+def _seeds(o: SieveOptions, chosen: Recipe) -> Space:
+    """The seeds to search. Raises UsageError."""
+    limit = chosen.seed_limit(chosen.params(o.param))
+    if o.seeds:
+        if o.seed_start is not None or o.seed_end is not None:
+            raise UsageError("--seeds says which seeds; leave out --seed-start and --seed-end")
+        named = spaces.space(o.seeds)
+        named.check(limit, chosen.name)
+        return named
+    start = o.seed_start or 0
+    end = o.seed_end if o.seed_end is not None else min(limit, DEFAULT_SEED_END)
+    if not start < end:
+        raise UsageError(
+            f"--seed-start {start} --seed-end {end} is an empty range: the end is excluded and must be larger"
+        )
+    if end > limit:
+        raise UsageError(f"--seed-end {end}: seeds of recipe {chosen.name} end at {limit}")
+    return spaces.interval(start, end)
+
+
+def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, Later]:
+    """The search that the options ask for, and what the history holds besides. Raises UsageError."""
+    strategy = hybrid.STRATEGIES[o.hybrid] if o.hybrid else None
+    if strategy is None and o.max_misses is not None:
+        raise UsageError("--max-misses is for a skip that varies: add --hybrid STRATEGY")
+    low, high = strategy.skips if strategy else (0, o.skip_min or 0)
+    low = o.skip_min if o.skip_min is not None else low
+    if o.skip_max is None and low > high:
+        raise UsageError(f"--skip-min {low} is above {high}, the largest skip of {o.hybrid}: give --skip-max as well")
+    misses = None if strategy is None else strategy.misses if o.max_misses is None else o.max_misses
+    asked = windows.Asked(
+        modulus=o.modulus,
+        threshold=o.threshold,
+        start=o.window_start,
+        k=o.window,
+        direction=o.direction,
+        skips=(low, o.skip_max if o.skip_max is not None else high),
+        offsets=(o.offset_min, o.offset_min if o.offset_max is None else o.offset_max),
+        misses=misses,
+    )
+    return windows.search(chosen, o.param, history, asked)
 
 
 def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, str]:
@@ -249,25 +298,72 @@ def _measured(path: Path | None, name: str) -> dict[str, float]:
 
 def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
     s, plan = job.search, job.plan
-    k = len(s.draws)
     rows = [
         ("search", f"{s.recipe.name}, modulus {s.modulus}: {s.recipe.title}  [{identity_hash(job.identity)[:8]}]"),
-        ("data", f"{history.source}: draws {s.window_start} to {s.window_start + k - 1} of {len(history.draws)}, {len(job.heldout)} held out to confirm"
-         + (f"; {history.dropped} of other sessions left out" if history.dropped else "")),
-        ("seeds", f"{job.start} to {job.end - 1}: {format_count(job.seeds)}"),
-        ("hypotheses", f"skips {s.skips[0]} to {s.skips[1]}, offsets {s.offsets[0]} to {s.offsets[1]}, "
-         f"a match on {s.need} of {k} draws survives"),
-    ]  # fmt: skip
+        ("data", _data(job, history)),
+        ("seeds", _seed_words(job)),
+        ("hypotheses", _hypotheses(s)),
+    ]
+    if s.behind is not None and s.offsets[0] == 0:
+        rows.append(
+            (
+                "note",
+                "output -1 may be nearly the seed itself, so that neighbouring seeds share it and survive together",
+            )
+        )
+    if o.direction == "turned":
+        rows.append(
+            ("null", "the window is turned round, so what survives is chance; the replaced system called this reverse")
+        )
     rows += [("chance", line) for line in plan.lines()]
     rows.append(("method", f"{job.method}: {reason}"))
     if job.method == "lanes":
         # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
-        outputs = job.seeds * s.per_seed * (k - s.need + 1.0)
+        outputs = job.seeds * (s.per_seed * (s.k - s.least + 1.0) if s.misses is None else s.looks)
         times = "".join(f"{duration(outputs / speed)} on one {name}, " for name, speed in job.measured.items())
-        memory = 60 + (0 if s.stride else s.positions * 64 / 1e6)
+        memory = 60 + (0 if s.stride else s.slots * 64 / 1e6)
         rows.append(("work", f"{times}{o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
     rows.append(("results", str(job.folder)))
     say(sys.stderr if o.json else sys.stdout, rows)
+
+
+def _data(job: Job, history: History) -> str:
+    """Which draws are explained, and which are kept."""
+    s, parts = job.search, []
+    for one in s.sides:
+        n, w = len(one.draws), s.window_start
+        parts.append(f"draws {w - 1} back to {w - n}" if one.behind else f"draws {w} to {w + n - 1}")
+    text = f"{history.source}: {' and '.join(parts)} of {len(history.draws)}, {len(job.later.seen.draws)} held out to confirm"
+    partly = sum(
+        int((one.high[one.first[:-1]] != one.low[one.first[:-1]]).sum() + len(one.low) - len(one.draws))
+        for one in s.sides
+    )
+    text += f"; {partly} of them known in part" if partly else ""
+    return text + (f"; {history.dropped} of other sessions left out" if history.dropped else "")
+
+
+def _seed_words(job: Job) -> str:
+    """Which seeds are searched."""
+    space = job.space
+    if not space.identity:
+        return f"{space.text}: {format_count(space.hypotheses)} pairs of a time and a process id"
+    named = (
+        f" ({space.text}{f', {space.note}' if space.note else ''})" if space.text != f"{job.start}:{job.end}" else ""
+    )
+    return f"{job.start} to {job.end - 1}: {format_count(job.seeds)}{named}"
+
+
+def _hypotheses(s: Search) -> str:
+    """Skips and offsets, and what survives."""
+    needs = " and ".join(f"{one.need} of {len(one.draws)} draws{' behind' if one.behind else ''}" for one in s.sides)
+    if s.misses is None:
+        return (
+            f"skips {s.skips[0]} to {s.skips[1]}, offsets {s.offsets[0]} to {s.offsets[1]}, a match on {needs} survives"
+        )
+    return (
+        f"any skip of {s.skips[0]} to {s.skips[1]} before each draw, at most {s.misses} misses in a row, "
+        f"offsets {s.offsets[0]} to {s.offsets[1]}, a path with {needs} survives"
+    )
 
 
 def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
@@ -282,7 +378,7 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
             kind, why = "cpu", f"{job.method} runs on the host"
         opened, lost = in_turn(
             comm,
-            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method),
+            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method, job.search.form),
             profile(kind).delay,
             o.startup_timeout,
         )
@@ -396,7 +492,9 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     """Judge what the ledger holds, write the product files, tell it; the exit code."""
     done = ledger.seeds_done()
     left, share = gaps(ledger.done(), job.start, job.end), done / job.seeds
-    found = findings.judge(job.search, job.plan, ledger.hits(), job.heldout, share)
+    found = findings.judge(job.search, job.plan, ledger.hits(), job.later, share)
+    if found.best is not None and (meaning := _meaning(job, ledger.hits(), found.best["seed"])):
+        found.best["meaning"] = meaning
     searched = ExitCode.FOUND if found.strong else ExitCode.NOTHING_FOUND
     unfinished = {
         End.GAPS: ExitCode.GAPS,
@@ -441,14 +539,14 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "identity": json.dumps(job.identity, sort_keys=True),
         "identity_hash": identity,
         "payload_hash": payload,
-        "kernel_digest": kernels.digest(job.search.recipe.source),
+        "kernel_digest": kernels.digest(job.search.recipe.text("sieve.h", job.search.form)),
         "versions": {"prng_mpi": prng_mpi.__version__, "python": platform.python_version(), "numpy": np.__version__},
         "git_revision": _revision(),
     }
     matches, observed, by_chance = findings.histogram(job.search, job.plan, found, share)
     write_results(
         job.folder / "results.h5", found.survivors, chunk_table(chunks), rank_table(chunks, attempts),
-        histogram=(matches, observed, by_chance), attributes=attributes,
+        histogram=(matches, observed, by_chance), paths=_path_tables(found), attributes=attributes,
     )  # fmt: skip
     write_json(job.folder / "summary.json", summary)
     rows = findings.lines(job.search, job.plan, found, job.seeds, left, fresh, wall)
@@ -462,6 +560,20 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         rows.append(("ended", f"{end.value}; the same command goes on from here"))
     say(out, [*rows, ("results", f"{job.folder}/results.h5")])
     return code
+
+
+def _meaning(job: Job, hits: npt.NDArray[np.void], seed: int) -> str:
+    """What a seed of a named space stands for: a time, or a time and a process id; empty where it says it all itself."""
+    if job.space.identity:
+        return job.space.describe(job.space.index(seed))
+    own = hits["seed"][job.space.seed(hits["seed"]) == seed]
+    return "; ".join(job.space.describe(int(index)) for index in own[:3])
+
+
+def _path_tables(found: findings.Findings) -> dict[str, npt.NDArray[Any]] | None:
+    if found.paths is None:
+        return None
+    return {"survivor": found.paths.row, "skips": found.paths.skips, "matched": found.paths.matched}
 
 
 def _revision() -> str:

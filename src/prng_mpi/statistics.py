@@ -8,6 +8,7 @@ kept as logarithms, since a real match lies far below the smallest double.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
@@ -60,6 +61,21 @@ def log10_tails(p: ArrayLike) -> Floats:
     return np.asarray(np.minimum(tails, 0.0) / _LN10)
 
 
+def joint_tails(parts: Sequence[tuple[NDArray[Any], int]]) -> Floats:
+    """log10 of the chance that each side reaches its need and all together m matches, m = 0..k, shape (k+1,).
+
+    parts: for each side the chances (or expected numbers, for a bound) of 0..k matches, and its need. Sides are
+    independent, as they share no output. At most 0.
+    """
+    total = np.ones(1, np.longdouble)
+    for pmf, need in parts:
+        reached = np.where(np.arange(len(pmf)) >= need, pmf, 0).astype(np.longdouble)
+        total = np.convolve(total, reached)
+    tails = np.add.accumulate(total[::-1])[::-1]
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.minimum(np.log10(tails), 0.0), dtype=np.float64)
+
+
 def expected_histogram(p: ArrayLike, n_hyp: int) -> Floats:
     """Expected number of `n_hyp` hypotheses with exactly m matches, m = 0..k, shape (k+1,)."""
     return np.asarray(np.exp(_log_pmf(_probabilities(p)) + math.log(n_hyp))) if n_hyp else np.zeros(np.size(p) + 1)
@@ -99,12 +115,12 @@ def _log_pmf(p: Floats) -> Floats:
 class Chance:
     """Probability that one seed survives by chance, through any of its hypotheses.
 
-    `kind` says how it was had: 'exact'; 'sampled', with a standard error of `relative_error` of its value; or
-    'independent', as if no two hypotheses shared an output, which is too high where many do.
+    `kind` says how it was had: 'exact'; 'sampled', with a standard error of `relative_error` of its value;
+    'independent', as if no two hypotheses shared an output, which is too high where many do; or 'bound', at most so.
     """
 
     log10_p: float
-    kind: Literal["exact", "sampled", "independent"]
+    kind: Literal["exact", "sampled", "independent", "bound"]
     relative_error: float = 0.0
 
     @property
@@ -121,10 +137,14 @@ def chance_per_seed(
     skips: tuple[int, int],
     offsets: tuple[int, int],
     seeds: int,
+    calls: ArrayLike | None = None,
+    sides: Sequence[tuple[int, int]] = (),
 ) -> Chance:
     """Chance that one seed reaches `need` matches at some skip and offset (both ranges inclusive).
 
-    Hypotheses share outputs, since draw i is compared with output o + s + i*(s+1). One match is computed exactly;
+    calls: the call of each draw, counted from the boundary, 1..k unless given. sides: where a hypothesis must hold on
+    each of several groups of draws, (how many draws, need) of each. Hypotheses share outputs, since the draw of call u is
+    compared with output o - 1 + u*(s+1). One match is computed exactly;
     more are sampled, to a tenth of the Poisson spread of `seeds` seeds where the budget allows. The same arguments
     give the same number. UsageError for empty ranges, or p that doesn't fit the draws.
     """
@@ -140,17 +160,19 @@ def chance_per_seed(
         raise UsageError(f"{need} matches of {prob.size} draws can't be asked for; give 1 to {prob.size}")
 
     k, n_hyp = prob.size, n_skips * n_offsets
-    log_p1 = float(log10_tails(prob)[need]) * _LN10
+    turns = np.arange(1, k + 1) if calls is None else np.asarray(calls, np.int64)
+    groups = list(sides) or [(k, need)]
+    log_p1 = float(side_tails(prob, groups)[need]) * _LN10
     log_sum = log_p1 + math.log(n_hyp)
     if n_hyp == 1 or log_p1 in (-math.inf, 0.0):
         return Chance(log_p1 / _LN10, "exact")
-    if need == 1 and k * n_skips <= _MAX_INTERVALS:
-        return Chance(_log_any_match(weight, code, skips, offsets) / _LN10, "exact")
+    if need == 1 and len(groups) == 1 and k * n_skips <= _MAX_INTERVALS:
+        return Chance(_log_any_match(weight, code, turns, skips, offsets) / _LN10, "exact")
     # Below one survivor in a thousand runs the sum over hypotheses says all there is to say.
     worth_it = log_sum + math.log(max(seeds, 1)) > STRONG_LOG10 * _LN10
     if worth_it and need > 1 and k * max(n_hyp, need) <= _MAX_SAMPLED_PAIRS:
         likely = seeds * math.exp(min(log_sum, 0.0))
-        log_share, error = _log_share(weight, code, need, skips=skips, offsets=offsets, expected=likely)
+        log_share, error = _log_share(weight, code, turns, groups, skips=skips, offsets=offsets, expected=likely)
         return Chance(min(log_sum + log_share, 0.0) / _LN10, "sampled", error)
     # 1 - (1 - p1)^H; a sum below the rounding of a double needs no power.
     if log_sum > -37:
@@ -172,18 +194,32 @@ def _span(name: str, bounds: tuple[int, int]) -> int:
     return high - low + 1
 
 
-def _positions(k: int, skips: tuple[int, int], offset: int) -> NDArray[np.int64]:
-    """Output index compared with draw i at each skip, shape (skips, k)."""
+def side_tails(p: ArrayLike, sides: Sequence[tuple[int, int]]) -> Floats:
+    """As `log10_tails`, where each side, (how many of the draws, need), has to reach its need besides."""
+    prob = _probabilities(p)
+    if len(sides) == 1:
+        return log10_tails(prob)
+    parts, at = [], 0
+    for k, need in sides:
+        parts.append((np.exp(_log_pmf(prob[at : at + k]).astype(np.longdouble)), need))
+        at += k
+    return joint_tails(parts)
+
+
+def _positions(calls: NDArray[np.int64], skips: tuple[int, int], offset: int) -> NDArray[np.int64]:
+    """Output index compared with each call's draw at each skip, shape (skips, k)."""
     skip = np.arange(skips[0], skips[1] + 1, dtype=np.int64)[:, None]
-    return np.asarray(offset + skip + np.arange(k) * (skip + 1))
+    return np.asarray(offset - 1 + calls * (skip + 1))
 
 
-def _log_any_match(weight: Floats, code: NDArray[Any], skips: tuple[int, int], offsets: tuple[int, int]) -> float:
+def _log_any_match(
+    weight: Floats, code: NDArray[Any], calls: NDArray[np.int64], skips: tuple[int, int], offsets: tuple[int, int]
+) -> float:
     """ln P(some output equals a draw it is compared with): 1 - prod over outputs of (1 - sum of p of its draws)."""
     # At one skip, a draw is compared with as many consecutive outputs as there are offsets. Cutting each such
     # interval where the next of the same value begins makes every (output, value) count once.
     length = offsets[1] - offsets[0] + 1
-    start = _positions(code.size, skips, offsets[0]).ravel()
+    start = _positions(calls, skips, offsets[0]).ravel()
     value = np.tile(code, skips[1] - skips[0] + 1)
     order = np.lexsort((start, value))
     start, value = start[order], value[order]
@@ -203,7 +239,8 @@ def _log_any_match(weight: Floats, code: NDArray[Any], skips: tuple[int, int], o
 def _log_share(
     weight: Floats,
     code: NDArray[Any],
-    need: int,
+    calls: NDArray[np.int64],
+    sides: Sequence[tuple[int, int]],
     *,
     skips: tuple[int, int],
     offsets: tuple[int, int],
@@ -216,19 +253,23 @@ def _log_share(
     """
     k = code.size
     shifts = np.arange(offsets[1] - offsets[0] + 1)
-    compared = (_positions(k, skips, 0)[:, None, :] + shifts[:, None]).reshape(-1, k)
+    compared = (_positions(calls, skips, 0)[:, None, :] + shifts[:, None]).reshape(-1, k)
     used, index = np.unique(compared, return_inverse=True)
     index = index.reshape(compared.shape)
     upper = np.cumsum(weight)
     p, lower = weight[code], (upper - weight)[code]
-    table = _conditional_hits(p, need)
+    ends = np.cumsum([0, *(n for n, _ in sides)])
+    groups = [(slice(a, b), need) for a, b, (_, need) in zip(ends[:-1], ends[1:], sides, strict=True)]
+    tables = [_conditional_hits(p[part], need) for part, need in groups]
 
     rng = np.random.Generator(np.random.PCG64(20_240_601))
     most = min(20_000, max(100, _SAMPLING_BUDGET // compared.size))
     target = 0.1 / math.sqrt(max(expected, 100.0))
     count, total, square, batch = 0, 0.0, 0.0, 100
     while True:
-        hits = _hit_patterns(table, need, batch, rng)
+        hits = np.concatenate(
+            [_hit_patterns(t, need, batch, rng) for t, (_, need) in zip(tables, groups, strict=True)], 1
+        )
         for picked, hit in zip((rng.random(batch) * len(index)).astype(int), hits, strict=True):
             # Outputs as points in [0, 1): value v owns [lower, upper) of it, the rest is no draw's. On the picked
             # hypothesis a match takes the draw's own code, a miss any point but those of its draw.
@@ -238,7 +279,9 @@ def _log_share(
             point[mine] = np.where(other >= lower, other + p, other)
             output = np.searchsorted(upper, point, side="right")
             output[mine[hit]] = code[hit]
-            share = 1.0 / int(np.count_nonzero((output[index] == code).sum(axis=1) >= need))
+            same = output[index] == code
+            holds = np.logical_and.reduce([same[:, part].sum(axis=1) >= need for part, need in groups])
+            share = 1.0 / int(np.count_nonzero(holds))
             total, square = total + share, square + share * share
         count += batch
         mean = total / count
@@ -279,7 +322,8 @@ class Plan:
     Counts are of seeds, skips, offsets and looks; `looks` multiplies the hypotheses by the other windows, recipes and
     trials that see the same data. `log10_E` is for a hypothesis that just reaches `need`, `best_log10_E` for a match
     on all k draws. `sigma` is the spread of the survivor count, seeds' chance and sampling error together.
-    `tails[m]` is log10 P(m or more matches), shape (k+1,).
+    `tails[m]` is log10 P(m or more matches), shape (k+1,). draws_needed: None if no window is long enough, 0 if that was
+    not asked.
     """
 
     seeds: int
@@ -309,20 +353,26 @@ class Plan:
             f"by chance with p = {format_log10(self.log10_p1)}",
             self.sentence(),
             f"a match on {self.k} of {self.k} draws would have E = {format_log10(self.best_log10_E)}",
-            f"E < 1e-3 needs a window of {self.draws_needed} draws at this threshold"
-            if self.draws_needed is not None
-            else f"no window up to {format_count(MAX_DRAWS_NEEDED)} draws gives E < 1e-3 at this threshold",
+            *([] if self.draws_needed == 0 else [self._window()]),
         ]
+
+    def _window(self) -> str:
+        if self.draws_needed is None:
+            return f"no window up to {format_count(MAX_DRAWS_NEEDED)} draws gives E < 1e-3 at this threshold"
+        return f"E < 1e-3 needs a window of {self.draws_needed} draws at this threshold"
 
     def sentence(self) -> str:
         """How many survivors chance alone would leave."""
-        about = "at most about " if self.chance.kind == "independent" and self.expected_survivors >= 1 else ""
+        about = (
+            "at most about " if self.chance.kind in ("independent", "bound") and self.expected_survivors >= 1 else ""
+        )
         if self.expected_survivors >= 1:
             return f"chance alone would leave {about}{format_count(self.expected_survivors)} +- " + (
                 f"{format_count(self.sigma)} seeds"
             )
         log10_expected = self.chance.log10_p + _log10_int(self.seeds)
-        return f"chance alone would leave {format_log10(log10_expected)} seeds"
+        most = "at most " if self.chance.kind == "bound" else ""
+        return f"chance alone would leave {most}{format_log10(log10_expected)} seeds"
 
 
 def plan_evidence(
@@ -334,19 +384,32 @@ def plan_evidence(
     skips: tuple[int, int],
     offsets: tuple[int, int],
     looks: int = 1,
+    calls: ArrayLike | None = None,
+    sides: Sequence[int] = (),
+    known: bool = True,
 ) -> Plan:
     """The plan of one sieve over `seeds` seeds; skip and offset ranges are inclusive.
 
-    `p` and `draws` have shape (k,). UsageError for a bad threshold, no seeds, empty ranges or a p that doesn't fit.
+    `p` and `draws` have shape (k,). calls, sides: see `chance_per_seed`, but of each side its number of draws only; each
+    has to reach the threshold. known: whether the draws are single values. UsageError for a bad threshold, no seeds, empty
+    ranges or a p that doesn't fit.
     """
     if seeds < 1 or looks < 1:
         raise UsageError(f"{seeds} seeds in {looks} looks leave nothing to search; give at least one of each")
     prob = _probabilities(p)
-    need = need_for(threshold, prob.size)
-    chance = chance_per_seed(prob, need, draws, skips=skips, offsets=offsets, seeds=seeds)
+    groups = [(n, need_for(threshold, n)) for n in sides or [prob.size]]
+    need = sum(least for _, least in groups)
+    if known:
+        chance = chance_per_seed(
+            prob, need, draws, skips=skips, offsets=offsets, seeds=seeds, calls=calls, sides=groups
+        )
+    else:
+        n_hyp = _span("skip", skips) * _span("offset", offsets)
+        log10_p = min(float(side_tails(prob, groups)[need]) + _log10_int(n_hyp), 0.0)
+        chance = Chance(log10_p, "exact" if n_hyp == 1 else "bound")
     n_skips, n_offsets = _span("skip", skips), _span("offset", offsets)
     n_hyp = seeds * n_skips * n_offsets * looks
-    tails, log10_n = log10_tails(prob), _log10_int(n_hyp)
+    tails, log10_n = side_tails(prob, groups), _log10_int(n_hyp)
     expected = seeds * chance.p
     return Plan(
         seeds=seeds,
@@ -367,13 +430,19 @@ def plan_evidence(
     )
 
 
-def draws_needed(threshold: float | str | Fraction, p: float, n_hyp: int, limit: int = MAX_DRAWS_NEEDED) -> int | None:
-    """Least window length, up to `limit`, at which a hypothesis that just reaches the threshold has E < 1e-3.
+def draws_needed(
+    threshold: float | str | Fraction,
+    p: float,
+    n_hyp: int,
+    limit: int = MAX_DRAWS_NEEDED,
+    log10_below: float = STRONG_LOG10,
+) -> int | None:
+    """Least window length, up to `limit`, at which a hypothesis that just reaches the threshold has E < 10^log10_below.
 
     `p` is the chance of one match. None where no such window exists.
     """
     need_for(threshold, 1)
-    share, goal = Fraction(str(threshold)), STRONG_LOG10 * _LN10 - _log10_int(n_hyp) * _LN10
+    share, goal = Fraction(str(threshold)), (log10_below - _log10_int(n_hyp)) * _LN10
     if p <= 0:
         return 1
     if p >= 1:

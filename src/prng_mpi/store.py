@@ -86,6 +86,7 @@ def write_results(
     ranks: NDArray[np.void],
     *,
     histogram: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    paths: Mapping[str, NDArray[Any]] | None = None,
     attributes: Mapping[str, Any],
 ) -> None:
     """Write results.h5 whole or not at all: to `path`.tmp, onto the disk, then renamed.
@@ -95,6 +96,7 @@ def write_results(
         chunks: (n, of CHUNK), see `chunk_table`.
         ranks: see `rank_table`.
         histogram: matches (b,), and how many hypotheses reached so many: observed (b,) and expected by chance (b,).
+        paths: of a hybrid search: survivor, the rows (m,) whose paths these are; skips, matched (m, k).
         attributes: of the root; integers from 2**63 on become decimal text, mappings and lists become JSON.
 
     Raises:
@@ -113,6 +115,10 @@ def write_results(
                 compression="gzip", shuffle=True,
             )  # fmt: skip
             dataset.attrs["long_name"] = _COLUMNS[name]
+        for name, values in (paths or {}).items():
+            # Rows of the survivors as they are stored.
+            kept = np.argsort(order)[values] if name == "survivor" else values
+            file.create_dataset(f"paths/{name}", data=kept)
         _write_histogram(file.create_group("match_histogram"), *histogram)
         file.attrs.update({"NX_class": "NXroot", "default": "match_histogram"})
         for name, value in {**attributes, "schema_version": SCHEMA_VERSION}.items():

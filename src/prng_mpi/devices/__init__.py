@@ -6,9 +6,12 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from prng_mpi.devices.base import Device
+import numpy as np
+
+from prng_mpi.devices.base import Device, known_answers
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
+from prng_mpi.search import PLAIN, Form, Search, both_ways, in_form
 
 KINDS = ("auto", "cuda", "rocm", "cpu", "emulated")
 
@@ -28,7 +31,7 @@ def choose(kind: str, exists: Callable[[str], bool] = lambda path: Path(path).ex
     return gpu, f"auto: {path}"
 
 
-def open_device(kind: str, recipe: Recipe, local_rank: int, method: str = "lanes") -> Device:
+def open_device(kind: str, recipe: Recipe, local_rank: int, method: str = "lanes", form: Form = PLAIN) -> Device:
     """Open a device of that kind for a recipe, GPU number `local_rank` of the host, and hold it against known answers.
 
     Raises DeviceError if it can't be opened or computes wrongly; there is no fallback to another kind."""
@@ -43,11 +46,29 @@ def open_device(kind: str, recipe: Recipe, local_rank: int, method: str = "lanes
     elif kind in ("cpu", "emulated"):
         from prng_mpi.devices.cpu import CpuDevice
 
-        device = CpuDevice(recipe, kind)
+        device = CpuDevice(recipe, kind, form)
     else:
         from prng_mpi.devices.gpu import GpuDevice
 
-        device = GpuDevice(recipe, kind, local_rank)
+        device = GpuDevice(recipe, kind, local_rank, form)
     if device.check() == 0:
         raise DeviceError(f"recipe {recipe.name} has no known answers, so {device.name} can't prove itself")
+    if both_ways(form):
+        _check_behind(device)
     return device
+
+
+def _check_behind(device: Device) -> None:
+    """Hold outputs before the seeded state against those of the plain build, which the tests hold against real runtimes."""
+    from prng_mpi.devices.cpu import CpuDevice
+
+    plain = CpuDevice(device.recipe, "reference", device.form)
+    for seed, modulus, _, _ in known_answers(device.recipe):
+        search = in_form(Search(device.recipe, modulus, np.zeros(1, np.uint32), 0, 1), device.form)
+        seeds = np.array([seed], np.uint64)
+        # Past all words of the largest state.
+        if (device.outputs(search, seeds, -1300, 1310) != plain.outputs(search, seeds, -1300, 1310)).any():
+            raise DeviceError(
+                f"{device.name} computes recipe {device.recipe.name} wrongly: outputs before seed {seed} differ from the plain "
+                "build's; it is not used"
+            )

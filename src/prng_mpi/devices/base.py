@@ -7,15 +7,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import kernels
+from prng_mpi.devices.tuning import Tuner
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
-from prng_mpi.search import Search
+from prng_mpi.search import PLAIN, Form, Search, in_form
 
 # No slice crosses a multiple of this: seedings may depend on the high half of the seed (CPython's integer keys).
 BOUNDARY = 2**32
@@ -44,11 +46,13 @@ class Device(ABC):
 
     kind: str
     name: str
+    tuner: Tuner | None = None
     slice_seconds = 0.25
     first_slice = 1 << 17
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, form: Form = PLAIN) -> None:
+        """form: of the searches that its program can do."""
+        self.recipe, self.form = recipe, form
         self._rate = 0.0
         self._capacity = 1024
 
@@ -65,15 +69,25 @@ class Device(ABC):
         return None
 
     def outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
-        """Outputs first .. first + count - 1 of each seed, in [0, M): '<u4', shape (n, count)."""
+        """Outputs first .. first + count - 1 of each seed, in [0, M): '<u4', shape (n, count). A device whose form is not
+        plain also gives those before the seeded state, which have negative indices: `first` may be negative."""
         return self._outputs(search, np.ascontiguousarray(seeds, np.uint64), first, count)
+
+    @property
+    def xp(self) -> Any:
+        """The array library of `outputs_there`."""
+        return np
+
+    def outputs_there(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Any:
+        """As `outputs`, in the device's own memory where it has one."""
+        return self.outputs(search, seeds, first, count)
 
     def sieve(self, search: Search, start: int, stop: int, stopped: Callable[[], bool] = lambda: False) -> Hits | None:
         """Every survivor in [start, stop), sorted by seed: HIT (n,). None if `stopped()` said so before the end.
 
         Raises DeviceError if the device fails; a failed launch is never counted as searched."""
         # The first launch of a device is sized by the work a seed can be at most.
-        first = max(1, self.first_slice // (search.per_seed * len(search.draws)))
+        first = max(1, self.first_slice // search.looks)
         parts = [np.zeros(0, HIT)]
         at = start
         while at < stop:
@@ -89,8 +103,13 @@ class Device(ABC):
                 self._capacity = found + found // 4
                 found, hits = self._sieve(search, at, size, self._capacity)
             seconds = max(time.perf_counter() - began, 1e-6)
+            if self.tuner and size >= int(self._rate * self.slice_seconds / 2) > 0:
+                # Launches that are still growing, and the last of a range, say little.
+                self.tuner.measured(self.tuner.shape, size / seconds)
             # Launches grow at most fourfold, so that one wrong clock reading can't make one of minutes.
             self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
+            if search.space:
+                hits = hits[search.space.real(hits["seed"])]
             # A CPU gives them in order already, which costs this kind of sort next to nothing.
             parts.append(hits[np.argsort(hits["seed"], kind="stable")])
             at += size
@@ -108,7 +127,7 @@ class Device(ABC):
         agreed = 0
         for seed, modulus, first, expected in known_answers(self.recipe):
             window = np.array(expected, np.uint32)
-            search = Search(self.recipe, modulus, window, 0, len(window), (0, 0), (first, first))
+            search = in_form(Search(self.recipe, modulus, window, 0, len(window), (0, 0), (first, first)), self.form)
             if not self.fits(search):
                 continue
             got = self.outputs(search, np.array([seed], np.uint64), first, len(window))[0]
@@ -120,6 +139,8 @@ class Device(ABC):
                 )
             agreed += len(window)
             low, high = max(0, seed - 21), min(self.recipe.seed_limit(search.params), seed + 22)
+            if search.space and high > search.space.size:
+                continue
             hits = self.sieve(search, low, high)
             found = [] if hits is None else [int(h["seed"]) for h in hits if h["matches"] == len(window)]
             if seed not in found or (len(window) >= 4 and len(found) > 2):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import platform
 import shutil
@@ -19,10 +20,11 @@ import numpy.typing as npt
 
 from prng_mpi import spawn
 from prng_mpi.devices.base import JUMP, Device, Hits, Outputs
+from prng_mpi.devices.tuning import Shape, Tuner
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
-from prng_mpi.search import Search
+from prng_mpi.search import PLAIN, Form, Search, both_ways
 
 _BUILDS: dict[str, list[str]] = {
     "cpu": ["-O3"],
@@ -59,6 +61,11 @@ def _cpuinfo(key: str) -> str:
     except OSError:
         pass
     return ""
+
+
+def launch_memory(device: str, text: str) -> Path:
+    """Where the launch shape is kept that suits a program on a device."""
+    return cache_folder() / f"launch-{hashlib.sha256(repr((device, text)).encode()).hexdigest()[:24]}.json"
 
 
 def build(text: str, kind: str) -> Path:
@@ -118,19 +125,23 @@ SQUARE = np.dtype(
 class CpuDevice(Device):
     """kind: a key of the three builds above."""
 
-    grid: ClassVar[tuple[int, int]] = (3, 5)
+    # Launch shapes of the emulated GPU.
+    shapes: ClassVar[tuple[Shape, ...]] = ((5, 3), (8, 2), (3, 7))
 
-    def __init__(self, recipe: Recipe, kind: str = "cpu") -> None:
-        super().__init__(recipe)
+    def __init__(self, recipe: Recipe, kind: str = "cpu", form: Form = PLAIN) -> None:
+        super().__init__(recipe, form)
         self.kind = kind
-        self._library = ctypes.CDLL(str(build(recipe.source, kind)))
+        text = recipe.text("sieve.h", form)
+        self._library = ctypes.CDLL(str(build(text, kind)))
         # The GPU text has no jump table maker; the reference build of the same source makes it.
-        self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(recipe.source, "reference")))
+        self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(text, "reference")))
         self.lanes = 1 if kind == "emulated" else int(self._library.lanes())
         self.name = f"{processor()}, {self.lanes} lanes" if kind == "cpu" else f"{processor()}, {kind}"
         self._group_words = (
             int(self._library.group_words()) if kind == "cpu" and hasattr(self._library, "group_words") else 0
         )
+        if kind == "emulated":
+            self.tuner = Tuner(self.shapes, launch_memory(self.name, text))
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
         self._square_buffer = np.zeros(0, np.uint32)
@@ -143,14 +154,19 @@ class CpuDevice(Device):
     def _prepared(self, search: Search) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]]:
         # A chunk is many slices of one search, and a search many chunks: make its arrays once.
         if self._last is None or self._last[0] is not search:
-            draws = np.ascontiguousarray(search.draws, np.uint32)
             jumps = self.jump_table(search, sieve_jumps(search))
-            self._last = (search, search.record(), draws, jumps)
+            self._last = (search, search.record(), search.table(), jumps)
         return self._last[1:]
 
-    def _slots(self, positions: int) -> ctypes.c_void_p:
-        threads = self.grid[0] * self.grid[1] if self.kind == "emulated" else self.lanes
-        self._buffer, address = _aligned(self._buffer, positions * threads)
+    def _grid(self) -> tuple[int, int]:
+        """(blocks, threads of each) of an emulated launch."""
+        assert self.tuner is not None
+        threads, blocks = self.tuner.shape
+        return blocks, threads
+
+    def _slots(self, slots: int) -> ctypes.c_void_p:
+        threads = math.prod(self.tuner.shape) if self.tuner else self.lanes
+        self._buffer, address = _aligned(self._buffer, slots * threads)
         return address
 
     def _group_slots(self, reach: int) -> ctypes.c_void_p:
@@ -172,28 +188,29 @@ class CpuDevice(Device):
         return record
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
-        record, draws, jumps = self._prepared(search)
+        record, table, jumps = self._prepared(search)
         hits, found = np.zeros(capacity, HIT), np.zeros(1, np.uint64)
-        buffer = self._slots(int(record["positions"][0]))
+        buffer = self._slots(1 if search.stride else search.slots)
         arguments = (
-            *(pointer(record), pointer(draws), pointer(jumps), ctypes.c_uint64(start), ctypes.c_uint64(count)),
+            *(pointer(record), pointer(table), pointer(jumps), ctypes.c_uint64(start), ctypes.c_uint64(count)),
             *(pointer(hits), ctypes.c_uint64(capacity), pointer(found), buffer),
         )
         if self.kind == "emulated":
-            self._library.sieve_emulated(*self.grid, *arguments)
+            self._library.sieve_emulated(*self._grid(), *arguments)
         else:
             self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(self._square(search)))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
-        record, jumps = outputs_record(search, first, count), self.jump_table(search, [(first, first + 1)])
+        record, slots = outputs_record(search, first, count, self.form)
+        jumps = self.jump_table(search, [(max(first, 0), max(first, 0) + 1)])
         out = np.zeros((len(seeds), count), np.uint32)
         arguments = (
-            *(pointer(record), pointer(jumps), pointer(seeds), ctypes.c_uint64(len(seeds)), ctypes.c_uint64(first)),
-            *(ctypes.c_uint64(count), pointer(out), self._slots(int(record["positions"][0]))),
+            *(pointer(record), pointer(jumps), pointer(seeds), ctypes.c_uint64(len(seeds)), ctypes.c_int64(first)),
+            *(ctypes.c_uint64(count), pointer(out), self._slots(slots)),
         )
         if self.kind == "emulated":
-            self._library.outputs_emulated(*self.grid, *arguments)
+            self._library.outputs_emulated(*self._grid(), *arguments)
         else:
             self._library.outputs(*arguments)
         return out
@@ -205,11 +222,16 @@ def sieve_jumps(search: Search) -> list[tuple[int, int]]:
     return [(search.skips[0], search.skips[1] + 1), (search.first, last + 1)]
 
 
-def outputs_record(search: Search, first: int, count: int) -> npt.NDArray[np.void]:
-    """The kernel's `search` for `outputs`: room for all it makes, from output 0 where the family can't jump."""
+def outputs_record(search: Search, first: int, count: int, form: Form) -> tuple[npt.NDArray[np.void], int]:
+    """The kernel's `search` for `outputs`, and the slots that it takes: all it makes, from output 0 where the family can't
+    jump or outputs are made both ways."""
     record = search.record()
-    record["positions"] = count if search.jumps else first + count
-    return record
+    behind = max(0, -first)
+    if not both_ways(form):
+        record["positions"] = count if search.jumps else first + count
+        return record, int(record["positions"][0])
+    record["positions"], record["positions_behind"] = max(0, first + count), behind
+    return record, max(0, first + count) + behind + count
 
 
 def jump_table(library: ctypes.CDLL, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:

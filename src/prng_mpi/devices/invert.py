@@ -82,6 +82,8 @@ def _tail(n: int, p: float, least: int) -> float:
 
 def forecast(search: Search, seeds: int) -> Forecast:
     """What inverting a search over so many seeds would cost."""
+    if search.form:
+        return Forecast("only consecutive draws ahead, all known, at a constant skip, over an interval of seeds")
     recipe, m = search.recipe, search.modulus
     family = kernels.family(recipe.family)
     algebra = family.modular(search.params, recipe.seeding)
