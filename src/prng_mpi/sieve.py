@@ -44,7 +44,7 @@ DEFAULT_SEED_END = 2**32
 METHODS = ("auto", "lanes", "lift", "invert")
 # Lanes that take longer than this, roughly, give way to a method that does not.
 PATIENCE = 30.0
-# Core-seconds that nobody waits for: most of a year of 26 GPUs that are each worth fifty cores.
+# Seconds of a core without squares that nobody waits for: most of a year of 26 GPUs that are each worth fifty such cores.
 HOPELESS_SECONDS = 3e10
 # How much slower than one core of the forecasts a device may be before its first lease runs out.
 SLOWEST = 30.0
@@ -258,7 +258,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     method = o.method if o.method != "auto" else min((m for m in METHODS[1:] if not whys[m]), key=lambda m: times[m])
     ranks = f"on {size} rank{'s' if size > 1 else ''}"
     beside = f"on one core, lanes {ranks} {duration(lanes)}"
-    if method == "lanes" and lanes * fast * size > HOPELESS_SECONDS:
+    if method == "lanes" and lane_seconds(search, seeds) > HOPELESS_SECONDS:
         linear = kernels.family(search.recipe.family).linear is not None
         instead = (
             "python -m prng_mpi.recover solves for its state"
