@@ -24,6 +24,7 @@ from prng_mpi.config import option
 from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
+from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import Display, duration, say
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
@@ -44,7 +45,7 @@ DEFAULT_SEED_END = 2**32
 METHODS = ("auto", "lanes", "lift", "invert")
 # Lanes that take longer than this, roughly, give way to a method that does not.
 PATIENCE = 30.0
-# Core-seconds that nobody waits for: most of a year of 26 GPUs that are each worth fifty cores.
+# Seconds of a core without squares that nobody waits for: most of a year of 26 GPUs that are each worth fifty such cores.
 HOPELESS_SECONDS = 3e10
 # How much slower than one core of the forecasts a device may be before its first lease runs out.
 SLOWEST = 30.0
@@ -111,6 +112,9 @@ class SieveOptions:
         section="Devices",
     )
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
+    threads: int | None = option(
+        None, "threads of a rank on a CPU; not set: its share of the cores it may use", minimum=1, section="Devices"
+    )
     profile: Path | None = option(
         None, "bench.json of a bench: speeds to start from", metavar="FILE", section="Devices"
     )
@@ -248,7 +252,9 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     Lanes run on every rank, the others on one core of one; that is weighed in."""
     _, size = comms.launched() or (0, 1)
     kind, _ = devices.choose(o.device)
-    fast = 1.0 if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
+    # Ranks of one host share its cores; more than one rank is taken to be one a core.
+    threads = (o.threads or share_of_cores(size)) if kind == "cpu" else 1
+    fast = float(threads) if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
     lanes = lane_seconds(search, seeds, squares=kind == "cpu") / (fast * size)
     lifted, inverted = lift.forecast(search), invert.forecast(search, seeds)
     whys = {"lanes": "", "lift": lifted.why_not, "invert": inverted.why_not}
@@ -258,7 +264,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     method = o.method if o.method != "auto" else min((m for m in METHODS[1:] if not whys[m]), key=lambda m: times[m])
     ranks = f"on {size} rank{'s' if size > 1 else ''}"
     beside = f"on one core, lanes {ranks} {duration(lanes)}"
-    if method == "lanes" and lanes * fast * size > HOPELESS_SECONDS:
+    if method == "lanes" and lane_seconds(search, seeds) > HOPELESS_SECONDS:
         linear = kernels.family(search.recipe.family).linear is not None
         instead = (
             "python -m prng_mpi.recover solves for its state"
@@ -376,14 +382,17 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
             raise DeviceError(f"--require-gpu, but this rank would compute on {kind} ({why})")
         if job.method != "lanes":
             kind, why = "cpu", f"{job.method} runs on the host"
+        threads = (o.threads or share_of_cores(len(comm.local_ranks))) if kind == "cpu" else 1
         opened, lost = in_turn(
             comm,
-            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method, job.search.form),
+            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method, job.search.form, threads),
             profile(kind).delay,
             o.startup_timeout,
         )
         device: Device = opened
-        introduction = Card(comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured), lost)
+        introduction = Card(
+            comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured) * threads, lost
+        )
         work = functools.partial(device.sieve, job.search)
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"

@@ -98,8 +98,8 @@ def build(text: str, kind: str) -> Path:
 
 
 def pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
-    """Where an array begins, for a C function."""
-    return ctypes.c_void_p(array.ctypes.data)
+    """Where an array begins, for a C function; the pointer keeps the array alive."""
+    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np.uint32], ctypes.c_void_p]:
