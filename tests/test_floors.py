@@ -16,13 +16,13 @@ PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
     0: "admission analysis errors records config history hybrid jobfile kernels observations recipes scheduler search spaces "
     "statistics profiles windows __init__",
-    1: "comm spawn ledger store devices",
+    1: "comm spawn memory ledger store devices",
     2: "startup farm display step findings siblings router",
     3: "sieve bench recover need predict identify jobs __main__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
-BESIDE = {("store", "ledger"), ("devices", "spawn"), ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"),
+BESIDE = {("store", "ledger"), ("devices", "spawn"), ("memory", "spawn"), ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"),
           ("router", "findings")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "numpy": None}
 
