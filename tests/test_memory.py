@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prng_mpi import memory
+from support import events, run_sieve, uniform, write_draws
 
 SAID = (
     "6,1,5,-;python invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n"
@@ -142,9 +143,9 @@ def test_the_first_rank_of_a_host_always_starts_and_unknown_memory_refuses_nobod
 
 def test_what_a_rank_takes_is_measured() -> None:
     seats = memory.Seats()
-    held = seats.measured(lambda: bytearray(os.urandom(50 << 20)), 7e6)
+    held = seats.start(lambda: bytearray(os.urandom(50 << 20)), 7e6)
     assert len(held) == 50 << 20 and 50e6 < seats.need < 100e6
-    seats.measured(lambda: None)
+    seats.start(lambda: None)
     assert seats.need > 50e6
 
 
@@ -154,3 +155,27 @@ def test_sizes_of_this_host() -> None:
     assert memory.kernel_log() in ("/dev/kmsg", "journalctl", "")
     # Nothing that this process does: it is only looked at.
     assert memory.Watch().cause(os.getpid(), 0.0).most is None
+
+
+def test_a_host_short_of_memory_runs_fewer_ranks_and_says_so_before_the_search(tmp_path: Path) -> None:
+    """The memory of the host ends after two of three ranks; the whole search is done by those."""
+    patch = (
+        "from prng_mpi import memory\nfrom prng_mpi.comm import launched\n"
+        "memory.available = lambda: 1.6e9 - 0.045e9 * launched()[0]\n"
+        "memory.resident = iter([0, 5e7] * 9).__next__"
+    )
+    argv = ["--draws", write_draws(tmp_path, uniform(3, 30, 1000)), "--recipe", "xorshift32.mod", "--seed-end", 2**20]
+    ended = run_sieve([*argv, "--device", "cpu", "--method", "lanes", "--output-dir", tmp_path / "run"], 3, patch=patch)
+    assert ended.code == 1 and ended.summary["seeds_done"] == 2**20, ended.stderr
+    why = "memory: HOST has 1.51 GB available, 1.5 GB is kept, and a rank takes 50 MB: 2 of 3 ranks compute"
+    (refused,) = ended.summary["refused"]
+    host = refused.split()[3].rstrip(":")
+    assert refused.startswith(f"rank 2 on {host}: {why.replace('HOST', host)}")
+    assert ended.stdout.index("2 of 3 ranks compute") < ended.stdout.index("searched")
+    # Whoever may take all of it says so.
+    argv[-1] = 2**16
+    ended = run_sieve(
+        [*argv, "--device", "cpu", "--output-dir", tmp_path / "all", "--memory-reserve", "1 GB"], 3, patch=patch
+    )
+    assert ended.summary["refused"] == []
+    assert [event["kind"] for event in events(tmp_path / "all")].count("device_ready") == 3

@@ -120,8 +120,8 @@ class Seats:
             )
         return self.full
 
-    def measured(self, work: Callable[[], T], extra: float = 0.0) -> T:
-        """Do what starts a rank and learn what it takes; extra: what its work will take later."""
+    def start(self, work: Callable[[], T], extra: float = 0.0) -> T:
+        """Do what starts a rank and learn what it takes; extra: bytes that its work will take later."""
         before = resident()
         done = work()
         self.need = max(self.need, resident() - before + extra)
@@ -130,7 +130,7 @@ class Seats:
 
 def size(number: float) -> str:
     """Bytes for people: 6.1 GB, 350 MB."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 
 # -- who was killed? --------------------------------------------------------------------------------------------------
