@@ -14,11 +14,11 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "admission analysis errors records config history hybrid jobfile kernels observations recipes scheduler search spaces "
+    0: "admission analysis checks errors records config history hybrid jobfile kernels observations recipes scheduler search spaces "
     "statistics profiles windows __init__",
     1: "comm spawn memory ledger store devices",
-    2: "startup farm display step findings siblings router",
-    3: "sieve bench recover need predict identify jobs __main__",
+    2: "startup farm display step findings siblings router facts",
+    3: "sieve bench recover need predict identify jobs doctor __main__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
