@@ -109,7 +109,8 @@ def hostfile(facts: Facts) -> list[Finding]:
             found.append(Finding(STOP, "hostfile", f"{number} ranks, but slots={slots[host]}",
                                  "lower -np, or launch without --oversubscribe (launch/env.sh maps by slot)", host))  # fmt: skip
     for host, number in slots.items():
-        if count[host] < number:
+        # A host without ranks is likely one of those with another name.
+        if count[host] < number and (count[host] or set(count) <= set(slots)):
             found.append(
                 Finding(WARN, "hostfile", f"{count[host]} ranks, but slots={number}", "raise -np to use it whole", host)
             )
@@ -555,7 +556,13 @@ def _list(word: str, numbers: Iterable[int] = (), number: int | None = None) -> 
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} minutes"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} hours"
+    )
 
 
 def _gb(size: float) -> str:
