@@ -153,8 +153,8 @@ WRONG: dict[str, tuple[Callable[[Facts], None], str, str, str, str, str]] = {
     "a run that was cut off": (put("runs", [{"folder": "results/a", "pid": None, "finished": False}]), WARN, "runs", "", "results/a has no summary", "resumes"),
     "a run that runs": (put("runs", [{"folder": "results/a", "pid": 77, "finished": False}]), WARN, "runs", "", "in use by process 77", "wait"),
     "a daemon left over": (put("hosts", "rig2", "daemons", [[99, "prted", 7200.0]]), WARN, "stale", "rig2", "prted 99 of this user runs since 2 hours", "kill 99"),
-    "compilations cut off": (put("hosts", "rig2", "cache", {"folder": "/c", "debris": 2, "trouble": ""}), WARN, "cache", "rig2", "2 unfinished compilations in /c", "rm -r /c"),
-    "no folder for kernels": (put("hosts", "rig2", "cache", {"folder": "", "debris": 0, "trouble": "no folder: set XDG_CACHE_HOME"}), STOP, "cache", "rig2", "no folder", ""),
+    "compilations cut off": (put("hosts", "rig2", "cache", {"folder": "/c", "debris": 2, "trouble": ""}), WARN, "stale", "rig2", "2 unfinished compilations in /c", "rm -r /c"),
+    "no folder for kernels": (put("hosts", "rig2", "cache", {"folder": "", "debris": 0, "trouble": "no folder: set XDG_CACHE_HOME"}), STOP, "stale", "rig2", "no folder", ""),
     "a card in state unknown": (put("hosts", "rig1", "smi", {"trouble": "", "gpus": SMI | {"card3": {"GPU use (%)": "N/A"}}}), WARN, "rocm-smi", "rig1", "card3 does not know its GPU use", "reboot"),
     "a hot card": (put("hosts", "rig1", "smi", {"trouble": "", "gpus": {"card0": {"Temperature (Sensor edge) (C)": "99.0"}}}), WARN, "rocm-smi", "rig1", "card0: Temperature (Sensor edge) (C) 99", "fan"),
     "a controller that hangs": (put("hosts", "rig1", "smi", {"trouble": "rocm-smi gave no answer in 5 s", "gpus": {}}), WARN, "rocm-smi", "rig1", "no answer", "don't poll"),
@@ -163,8 +163,8 @@ WRONG: dict[str, tuple[Callable[[Facts], None], str, str, str, str, str]] = {
     "no Python at its path": (answer(127, "bash: /x/python: No such file"), STOP, "reach", "rig2", "this Python is not at its path", "same path"),
     "no prng_mpi in it": (answer(1, "ModuleNotFoundError: No module named 'prng_mpi'"), STOP, "reach", "rig2", "can't be imported", "install it"),
     "no ssh": (answer(127, "there is no program ssh"), STOP, "reach", "rig2", "there is no program ssh", "plm_ssh_agent"),
-    "an old release at the other end": (answer(0, "", "0.0.1"), STOP, "versions", "rig2", "prng_mpi is 0.0.1, here 0.1.0", "same release"),
-    "a clock that is off at the other end": (answer(0, "", "0.1.0", -40.0), WARN, "clock", "rig2", "40.0 s behind", "chrony"),
+    "an old release at the other end": (answer(0, "", "0.0.1"), STOP, "reach", "rig2", "prng_mpi is 0.0.1, here 0.1.0", "same release"),
+    "a clock that is off at the other end": (answer(0, "", "0.1.0", -40.0), WARN, "reach", "rig2", "40.0 s behind", "chrony"),
     "fewer slots' memory than the hostfile wants": (each(alone, put("hosts", "zeus", "available", 2.1e9)), WARN, "memory", "zeus", "1 of 2 ranks", "slots=1"),
 }  # fmt: skip
 
@@ -412,7 +412,7 @@ def test_ten_injected_into_a_real_run_are_all_named(tmp_path: Path) -> None:
     ended = doctor(["--output-dir", tmp_path, "--hostfile", hostfile, "--json"], 2, INJECTED)
     bad = {(f.check, f.level) for each in findings(ended).values() for f in each if f.level != OK}
     expected = {("versions", STOP), ("network", WARN), ("devices", STOP), ("clock", WARN), ("files", WARN), ("kernel-log", WARN),
-                ("memory", WARN), ("access", STOP), ("cache", WARN), ("gfxoff", WARN), ("hostfile", STOP), ("gpus", WARN)}  # fmt: skip
+                ("memory", WARN), ("access", STOP), ("stale", WARN), ("gfxoff", WARN), ("hostfile", STOP), ("gpus", WARN)}  # fmt: skip
     assert expected <= bad and ended.code == 2, ended.stderr
     assert all(f.remedy for each in findings(ended).values() for f in each if f.level != OK)
 

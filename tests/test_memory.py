@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prng_mpi import memory
+from prng_mpi.admission import room_for
 from support import events, run_sieve, uniform, write_draws
 
 SAID = (
@@ -114,9 +115,9 @@ def test_the_real_out_of_memory_killer_is_recognised(small_group: Path, what: st
 
 
 def test_room_is_what_is_free_above_the_reserve() -> None:
-    assert memory.room_for(6.1e9, 1.5e9, 0.6e9) == 7
-    assert memory.room_for(1e9, 1.5e9, 0.6e9) == 0
-    assert memory.room_for(0.0, 1.5e9, 0.6e9) is None
+    assert room_for(6.1e9, 1.5e9, 0.6e9) == 7
+    assert room_for(1e9, 1.5e9, 0.6e9) == 0
+    assert room_for(0.0, 1.5e9, 0.6e9) is None
 
 
 def test_ranks_start_as_long_as_the_memory_lasts() -> None:

@@ -53,6 +53,11 @@ def step_named(text: str) -> int | None:
     return next((step for word, step in STEPS.items() if word in text), None)
 
 
+def room_for(free: float, reserve: float, need: float) -> int | None:
+    """How many processes that need so much memory each fit into what is free above the reserve; None where nobody knows."""
+    return max(0, int((free - reserve) // need)) if free and need else None
+
+
 @dataclass(eq=False)
 class _Host:
     """running: limits of the job each rank runs; batch: limited jobs started since the last rest; most: jobs that its

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from prng_mpi import spawn
+from prng_mpi.admission import room_for
+from prng_mpi.config import format_size
 
 T = TypeVar("T")
 
@@ -96,11 +98,6 @@ def resident() -> float:
 # -- one more rank? ---------------------------------------------------------------------------------------------------
 
 
-def room_for(free: float, reserve: float, need: float) -> int | None:
-    """How many processes that need so much each fit into the free memory above the reserve; None where nobody knows."""
-    return max(0, int((free - reserve) // need)) if free and need else None
-
-
 @dataclass
 class Seats:
     """What the start-up token carries along the ranks of a host. need: the most that one of them took to start; full: why
@@ -115,7 +112,7 @@ class Seats:
         The first always starts: what it takes is the measure for the others."""
         if place and not self.full and (room_for(free, reserve, max(self.need, 1.0)) == 0):
             self.full = (
-                f"memory: {host} has {size(free)} available, {size(reserve)} is kept, and a rank takes {size(self.need)}: "
+                f"memory: {host} has {format_size(free)} available, {format_size(reserve)} is kept, and a rank takes {format_size(self.need)}: "
                 f"{place} of {ranks} ranks compute; free some memory, or lower --memory-reserve"
             )
         return self.full
@@ -126,11 +123,6 @@ class Seats:
         done = work()
         self.need = max(self.need, resident() - before + extra)
         return done
-
-
-def size(number: float) -> str:
-    """Bytes for people: 6.1 GB, 350 MB."""
-    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 
 # -- who was killed? --------------------------------------------------------------------------------------------------

@@ -293,7 +293,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
         return (
             method,
             0.0,
-            f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {memory.size(inverted.memory)}",
+            f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {config.format_size(inverted.memory)}",
         )
     return method, 0.0, f"every seed is held against the window, roughly {duration(lanes)} {ranks}"
 
@@ -328,7 +328,7 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
         # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
         outputs = job.seeds * (s.per_seed * (s.k - s.least + 1.0) if s.misses is None else s.looks)
         times = "".join(f"{duration(outputs / speed)} on one {name}, " for name, speed in job.measured.items())
-        each = memory.size(60e6 + _work_memory(job))
+        each = config.format_size(60e6 + _work_memory(job))
         rows.append(("work", f"{times}{o.chunk_seconds:g} s chunks, about {each} of memory a rank"))
     rows.append(("results", str(job.folder)))
     say(sys.stderr if o.json else sys.stdout, rows)
