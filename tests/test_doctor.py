@@ -152,7 +152,7 @@ WRONG: dict[str, tuple[Callable[[Facts], None], str, str, str, str, str]] = {
     "few open files": (put("ranks", 2, "files", 256), WARN, "files", "rig1", "may open 256 files", "ulimit -n 464"),
     "a run that was cut off": (put("runs", [{"folder": "results/a", "pid": None, "finished": False}]), WARN, "runs", "", "results/a has no summary", "resumes"),
     "a run that runs": (put("runs", [{"folder": "results/a", "pid": 77, "finished": False}]), WARN, "runs", "", "in use by process 77", "wait"),
-    "a daemon left over": (put("hosts", "rig2", "daemons", [[99, "prted", 7200.0]]), WARN, "stale", "rig2", "prted 99 of this user runs since 2 hours", "kill 99"),
+    "a daemon left over": (put("hosts", "rig2", "daemons", [[99, "prted", 7200.0]]), WARN, "stale", "rig2", "prted 99 since 2 hours of this user", "kill 99"),
     "compilations cut off": (put("hosts", "rig2", "cache", {"folder": "/c", "debris": 2, "trouble": ""}), WARN, "stale", "rig2", "2 unfinished compilations in /c", "rm -r /c"),
     "no folder for kernels": (put("hosts", "rig2", "cache", {"folder": "", "debris": 0, "trouble": "no folder: set XDG_CACHE_HOME"}), STOP, "stale", "rig2", "no folder", ""),
     "a card in state unknown": (put("hosts", "rig1", "smi", {"trouble": "", "gpus": SMI | {"card3": {"GPU use (%)": "N/A"}}}), WARN, "rocm-smi", "rig1", "card3 does not know its GPU use", "reboot"),

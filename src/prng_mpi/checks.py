@@ -40,6 +40,8 @@ SKEW, FSYNC, DISK, SHM, FILES, FILES_A_RANK = 1.0, 0.1, 1e9, 32e6, 256, 8
 VITAL = ("prng_mpi", "MPI", "kernels")
 # Degrees Celsius.
 HOT = 90.0
+# Processes that a line names, those that have run longest.
+SHOWN = 3
 SAME = "install the same release there, at the same path (launch/setup.sh)"
 
 
@@ -353,9 +355,13 @@ def runs(f: Facts) -> Findings:
 def stale(f: Facts) -> Findings:
     """Launchers of other runs, or left over from them, which may hold GPUs; what killed compilations left."""
     for host, h in f["hosts"].items():
-        for pid, name, seconds in h["daemons"]:
-            text = f"{name} {pid} of this user runs since {_time(seconds)}: another run, or left over"
-            yield warn(text, f"if nobody needs it: kill {pid}", host)
+        if h["daemons"]:
+            each = ", ".join(f"{name} {pid} since {_time(seconds)}" for pid, name, seconds in h["daemons"][:SHOWN])
+            more = f" and {len(h['daemons']) - SHOWN} more" if len(h["daemons"]) > SHOWN else ""
+            pids = " ".join(str(pid) for pid, _, _ in h["daemons"][:SHOWN])
+            yield warn(
+                f"{each}{more} of this user: other runs, or left over", f"if nobody needs them: kill {pids}", host
+            )
         if h["cache"]["trouble"]:
             yield stop(h["cache"]["trouble"], "", host)
         elif h["cache"]["debris"]:

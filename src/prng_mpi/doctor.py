@@ -127,10 +127,8 @@ def _gather(comm: Comm, rank: dict[str, Any], host: dict[str, Any] | None, patie
             ranks[message.source] = said
             if there is not None:
                 hosts[said["host"]] = there
-    return {
-        "ranks": [ranks[number] for number in sorted(ranks) if ranks[number]["host"] in hosts],
-        "hosts": {name: h for name, h in hosts.items() if h is not None},
-    }
+    known = [ranks[number] for number in sorted(ranks) if hosts.get(ranks[number]["host"])]
+    return {"ranks": known, "hosts": {r["host"]: hosts[r["host"]] for r in known}}
 
 
 def _tell_the_time(comm: Comm) -> None:

@@ -177,7 +177,7 @@ def daemons(proc: Path) -> list[list[Any]]:
                     found += [
                         [int(entry.name), name, now - began] for name, _, began in _stat(entry) if name in DAEMONS
                     ]
-    return sorted(found)
+    return sorted(found, key=lambda each: -each[2])
 
 
 def _stat(process: Path) -> Iterator[tuple[str, int, float]]:
