@@ -241,3 +241,20 @@ def test_a_lost_rank_frees_its_slot() -> None:
     scheduler.lost(0, "host gone", 2.0)
     assert admission.resting(3.0) == {"rig": 9.0} and scheduler.wake(3.0) == 12.0
     assert take(scheduler, 2, 12.0).start == 0
+
+
+def test_a_host_whose_memory_has_proved_too_small_runs_fewer_from_then_on() -> None:
+    admission = Admission([str(n) for n in range(9)], [limits_of(2)] * 9, [1.0] * 9, RESERVE)
+    for rank in range(8):
+        admission.join(rank, "rig1" if rank < 6 else "rig2", 0.0)
+    for rank in range(4):
+        admission.started(rank, rank, float(rank))
+    admission.ended(3, 5.0)
+    admission.limit(3, 3)
+    assert not admission.admits(4, 4, 6.0) and admission.admits(6, 4, 6.0)
+    admission.ended(0, 7.0)
+    assert admission.admits(4, 4, 7.0)
+    # It never becomes more again.
+    admission.limit(0, 5)
+    admission.started(4, 4, 7.0)
+    assert not admission.admits(5, 5, 8.0)

@@ -19,7 +19,7 @@ from prng_mpi.errors import DeviceError
 from prng_mpi.farm import Card, End, Farm, Finished, Worker, WorkFailed, serve
 from prng_mpi.records import HIT
 from prng_mpi.scheduler import Lease, Policy, Scheduler
-from prng_mpi.startup import in_turn
+from prng_mpi.startup import Load, in_turn
 
 SEEDS = 100_000
 # Every seed that this divides is a survivor.
@@ -486,9 +486,11 @@ class Host:
         self.local_rank = ranks.index(rank)
         self.tokens = tokens or {}
         self.passed: list[tuple[float, int]] = []
+        self.content: object = None
 
     def send(self, dest: int, tag: Tag, content: object = None) -> None:
         assert tag is Tag.TOKEN
+        self.content = content
         self.passed.append((self.clock(), dest))
 
     def poll(self, source: int | None = None, tag: Tag | None = None) -> Message | None:
@@ -496,7 +498,7 @@ class Host:
         if self.tokens.get(source, np.inf) > self.clock():
             return None
         del self.tokens[source]
-        return Message(source, tag, None)
+        return Message(source, tag, self.content)
 
 
 def start(host: Host, clock: Clock, work_seconds: float = 2.0, delay: float = 3.0, timeout: float = 10.0) -> Any:
@@ -563,3 +565,19 @@ def test_work_that_fails_passes_the_token_on() -> None:
     with pytest.raises(DeviceError, match="no GPU answers"):
         in_turn(host, work, 3.0, 10.0, clock, clock.sleep)
     assert host.passed == [(3.0, 1)]
+
+
+def test_the_token_carries_what_each_rank_leaves() -> None:
+    seen, content = list[Any](), None
+    for rank in range(3):
+        clock = Clock()
+        host = Host(clock, rank, [0, 1, 2], {rank - 1: 1.0} if rank else {})
+        host.content, load = content, Load(["own"])
+
+        def work(load: Load = load) -> None:
+            seen.append(list(load.content))
+            load.content.append("more")
+
+        in_turn(host, work, 3.0, 10.0, clock, clock.sleep, load)
+        content = host.content
+    assert seen == [["own"], ["own", "more"], ["own", "more", "more"]]

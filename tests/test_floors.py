@@ -14,15 +14,15 @@ from prng_mpi import kernels
 
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
-    0: "admission analysis errors records config history hybrid jobfile kernels observations progress recipes scheduler search spaces "
-    "statistics profiles windows",
-    1: "comm spawn ledger store devices",
-    2: "startup farm display step findings siblings router runs figures",
-    3: "sieve bench recover need predict identify jobs status coverage report __main__ __init__",
+    0: "admission analysis checks errors records config history hybrid jobfile kernels observations progress recipes scheduler "
+    "search spaces statistics profiles windows",
+    1: "comm spawn memory ledger store devices",
+    2: "startup farm display step findings siblings router runs figures facts",
+    3: "sieve bench recover need predict identify jobs status coverage report doctor __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
-BESIDE = {("store", "ledger"), ("devices", "spawn"), ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"),
+BESIDE = {("store", "ledger"), ("devices", "spawn"), ("memory", "spawn"), ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"),
           ("router", "findings")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "numpy": None}
 

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -369,7 +370,7 @@ WAYS: dict[str, tuple[str, str]] = {
     "status": ("print('no such chunk'); sys.exit(3)", "EXECUTION_ERROR"),
     "raises": ("raise ValueError('what')", "EXECUTION_ERROR"),
 }
-WORDS = {"killed": "SIGKILL, likely out of memory", "status": "status 3 (no such chunk)", "raises": "ValueError: what",
+WORDS = {"killed": "was killed by signal 9 (no sign of the OOM killer); see who ends it", "status": "status 3 (no such chunk)", "raises": "ValueError: what",
          "timeout": "no end after 0.5 s; raise the job's timeout"}  # fmt: skip
 
 
@@ -489,7 +490,9 @@ def test_every_type_on_four_ranks_with_one_job_failing_in_each_way(tmp_path: Pat
     tries = [(event["job"], event["rank"]) for event in started if event["job"] in modes]
     assert len(set(tries)) == len(tries) == 16
     assert "limits: max_per_host=6 cooldown=5.0 s (other jobs)" in ended.stdout.splitlines()
-    assert "killed by SIGKILL, likely out of memory" in ended.stdout and "raise the job's timeout" in ended.stdout
+    assert (
+        "killed by signal 9 (no sign of the OOM killer)" in ended.stdout and "raise the job's timeout" in ended.stdout
+    )
     assert events(folder)[-1]["kind"] == "final" and events(folder)[-1]["exit_code"] == 6
     # The same command tries only those again.
     for way, _ in WAYS.items():
@@ -681,3 +684,40 @@ def test_where_scripts_write(preserve: bool, tmp_path: Path) -> None:
     assert run_jobs([*argv, *(["--preserve-paths"] if preserve else [])]).code == 0
     home = tmp_path / "run" / "outputs" / "script_0" / "script_0.json"
     assert (Path(job["expected_output"]).exists(), home.exists()) == (preserve, not preserve)
+
+
+def test_fewer_jobs_a_host_on_request_and_after_one_was_killed_for_its_memory(tmp_path: Path) -> None:
+    job = only(tmp_path, script(tmp_path, "sys.exit(0)"))
+    assert job.limits is not None and job.limits.max_per_host == 6
+    assert [replace(job, most=most).limits.max_per_host for most in (4, 8)] == [4, 6]
+    jobs = file_of(tmp_path, [script(tmp_path)])
+    ended = run_jobs(["--jobs-file", jobs, "--output-dir", tmp_path / "run", "--max-per-host", 3, "--dry-run"])
+    assert ended.code == 0 and "limits: max_per_host=3 cooldown=5.0 s (other jobs)" in ended.stdout
+
+
+def test_a_script_killed_for_its_memory_lowers_the_limit_of_its_host(tmp_path: Path) -> None:
+    """Two of three scripts, whose memory the kernel is made to seem short of: then one at a time, and all are done."""
+    log = "Out of memory: Killed process %d (python) total-vm:1kB, anon-rss:900000kB, file-rss:0kB"
+    code = (
+        f"mark = {str(tmp_path / 'mark')!r} + sys.argv[2].rsplit('/', 1)[1]\n"
+        "if not os.path.exists(mark) and '2' not in mark:\n    open(mark, 'w').close(); time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"open({str(tmp_path / 'log')!r}, 'a').write('+ ')\ntime.sleep(0.7)\nopen({str(tmp_path / 'log')!r}, 'a').write('- ')"
+    )
+    jobs = [script(tmp_path, code, job_id=f"script_{i}") for i in range(3)]
+    patch = (
+        "from prng_mpi import memory\n"
+        f"memory.Watch.cause = lambda self, pid, reserve: memory.cause(pid, {log!r} % pid, 1, 1.5e9)"
+    )
+    argv = ["--jobs-file", file_of(tmp_path, jobs), "--output-dir", tmp_path / "run", "--memory-reserve", "0"]
+    ended = run_jobs(argv, 3, patch=patch)
+    assert ended.code == 0, ended.stderr
+    texts = [event["text"] for event in events(tmp_path / "run") if event["kind"] == "limits"]
+    assert "limits: max_per_host=1 from now on" in texts
+    said = (tmp_path / "log").read_text().split()
+    # The third ran beside the first two; those, again, ran one after the other.
+    assert said.count("+") == 3 and "".join(said).endswith("+-+-")
+
+
+def test_another_signal_is_named(tmp_path: Path) -> None:
+    result = outcome(tmp_path, script(tmp_path, "os.kill(os.getpid(), signal.SIGTERM)"))
+    assert result["mode"] == "KILLED" and "was killed by SIGTERM" in result["error"]

@@ -17,6 +17,7 @@ STEPS = {
     "status": "how far a run is, what it found and what went wrong; from any shell, live or after",
     "coverage": "which seeds of a search are done, over one folder or several, and which are not",
     "report": "one HTML file with verdict, evidence, figures and provenance of a run",
+    "doctor": "what would stop or spoil a run on these hosts, and the remedy",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 

@@ -53,9 +53,15 @@ def step_named(text: str) -> int | None:
     return next((step for word, step in STEPS.items() if word in text), None)
 
 
+def room_for(free: float, reserve: float, need: float) -> int | None:
+    """How many processes that need so much memory each fit into what is free above the reserve; None where nobody knows."""
+    return max(0, int((free - reserve) // need)) if free and need else None
+
+
 @dataclass(eq=False)
 class _Host:
-    """running: limits of the job each rank runs; batch: limited jobs started since the last rest."""
+    """running: limits of the job each rank runs; batch: limited jobs started since the last rest; most: jobs that its
+    memory has proved too small for more than, None as long as it has not."""
 
     delay: float
     running: dict[int, Limits | None] = field(default_factory=dict)
@@ -63,6 +69,7 @@ class _Host:
     free_since: float = 0.0
     next_start: float = 0.0
     memory: float | None = None
+    most: int | None = None
 
     @property
     def limited(self) -> list[Limits]:
@@ -110,6 +117,8 @@ class Admission:
         running = host.limited
         if len(running) >= min([limits.max_per_host, *(other.max_per_host for other in running)]):
             return False
+        if host.most is not None and len(running) >= host.most:
+            return False
         in_all = [other for each in self._hosts.values() for other in each.limited]
         if len(in_all) >= min([limits.max_in_all, *(other.max_in_all for other in in_all)]):
             return False
@@ -137,6 +146,11 @@ class Admission:
     def measured(self, rank: int, memory: float) -> None:
         """A rank reports the available memory of its host, in bytes."""
         self._hosts[self._host_of[rank]].memory = memory
+
+    def limit(self, rank: int, most: int) -> None:
+        """From now on at most so many limited jobs run on a rank's host: one was killed there for lack of memory."""
+        host = self._hosts[self._host_of[rank]]
+        host.most = min(most, host.most or most)
 
     def resting(self, now: float) -> dict[str, float]:
         """Seconds of cool-down left, of each host that rests: to the first start that then may be."""

@@ -47,6 +47,13 @@ def launched() -> tuple[int, int] | None:
     return None
 
 
+def library() -> str:
+    """The name and version of the MPI library, once a Comm has started it."""
+    from mpi4py import MPI
+
+    return str(MPI.Get_library_version().split(",")[0].strip())
+
+
 class Comm:
     """One rank's connection to the others. Only the thread that made it may use it.
 

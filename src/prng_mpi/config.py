@@ -256,6 +256,11 @@ def parse_size(text: str) -> float:
     return _measure(text, {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}, "size; write 1.5 GB, 800 MB or bytes")
 
 
+def format_size(number: float) -> str:
+    """Bytes as people write them, and as `parse_size` reads them: 6.1 GB, 350 MB."""
+    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
 def _measure(text: str, units: dict[str, float], what: str) -> float:
     word = text.strip()
     unit = next((unit for unit in units if word.endswith(unit)), "")

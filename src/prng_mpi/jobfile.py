@@ -17,7 +17,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,7 +118,8 @@ class ScriptWork:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A job that is ready to run; `hash` is of all that its result depends on."""
+    """A job that is ready to run; `hash` is of all that its result depends on. most: such jobs at once on a host, where the
+    user wants fewer than the step's limits."""
 
     id: str
     kind: str
@@ -126,12 +127,16 @@ class Job:
     timeout: float
     hash: str
     work: SieveWork | AnalysisWork | ScriptWork
+    most: int | None = None
 
     @property
     def limits(self) -> Limits | None:
         """A script starts a process, so it has its step's limits, or those of other jobs; what else runs inside its rank
         has limits only if it names a step."""
-        return limits_of(self.step) if self.kind == "script" or self.step is not None else None
+        if self.kind != "script" and self.step is None:
+            return None
+        limits = limits_of(self.step)
+        return replace(limits, max_per_host=min(limits.max_per_host, self.most)) if self.most else limits
 
 
 def read_jobs(path: Path, timeout: float) -> list[Job]:

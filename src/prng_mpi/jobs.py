@@ -54,6 +54,9 @@ class JobsOptions:
     job_timeout: float = option(
         7200.0, "time for a job that names no timeout of its own", parse=parse_seconds, metavar="TIME", section="Jobs"
     )
+    max_per_host: int | None = option(
+        None, "scripts that run at once on a host, at most; not set: by pipeline step", minimum=1, section="Jobs"
+    )
     memory_reserve: float = option(
         1.5e9, "a host with more available memory than this skips its cool-downs", parse=parse_size, metavar="SIZE",
         section="Jobs",
@@ -100,6 +103,7 @@ def prepare(loaded: config.Loaded[JobsOptions]) -> Batch:
             if isinstance(job.work, ScriptWork) else job
             for job in jobs
         ]  # fmt: skip
+    jobs = [replace(job, most=o.max_per_host) for job in jobs]
     batch = Batch(jobs, folder, identity)
     _say_plan(batch, o)
     if o.dry_run:
@@ -145,7 +149,7 @@ def run(comm: Comm, o: JobsOptions, batch: Batch) -> ExitCode:
     work: Compute | None = None
     introduction: Card | str
     try:
-        work = Router(batch.jobs, kind, comm.local_rank)
+        work = Router(batch.jobs, kind, comm.local_rank, o.memory_reserve)
         introduction = Card(comm.rank, comm.host, kind, kind, why, 1.0)
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"
@@ -187,6 +191,9 @@ class _Log:
             self.failures.setdefault(lease.start, []).append((lease, finished))
             if finished.hits is not None:
                 self.admission.measured(lease.rank, finished.hits.memory)
+                if most := finished.hits.result.get("max_per_host"):
+                    self.admission.limit(lease.rank, most)
+                    self.events.write("limits", text=f"limits: max_per_host={most} from now on", rank=lease.rank)
         self.ledger.outcome(lease.id, outcome, seconds=finished.seconds if finished else None, reason=reason)
 
     def event(self, kind: str, **fields: Any) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import analysis, devices, findings, spawn
+from prng_mpi import analysis, devices, findings, memory, spawn
 from prng_mpi.config import ENV_PREFIX
 from prng_mpi.devices.base import Device
 from prng_mpi.errors import DeviceError, PrngError
@@ -36,7 +36,7 @@ REMEDIES = {
     "FILE_EMPTY": "make the script write its whole output before it ends",
     "INVALID_JSON": "make the script write JSON",
     "TIMEOUT": "raise the job's timeout, or give it less to do",
-    "KILLED": "see who ends it; out of memory: fewer jobs a host, or less in each",
+    "KILLED": "see who ends it; out of memory: a lower --max-per-host, or less in each job",
     "EXECUTION_ERROR": "its result file says more",
 }
 # Outputs that an analysis makes at a time, survivors that the plain build re-derives, hybrid ones whose skips are told,
@@ -76,9 +76,11 @@ class _Stopped(Exception):
 class Router:
     """Runs jobs by their number, as a farm's Compute. Make it before any device is opened: it looks at the environment."""
 
-    def __init__(self, jobs: Sequence[Job], kind: str, local_rank: int) -> None:
-        """kind: of device, not 'auto'. Raises DeviceError if the rank has no GPU of its own."""
+    def __init__(self, jobs: Sequence[Job], kind: str, local_rank: int, reserve: float = 0.0) -> None:
+        """kind: of device, not 'auto'; reserve: bytes of memory that scripts should leave. Raises DeviceError if the rank
+        has no GPU of its own."""
         self._jobs, self._kind, self._local_rank = jobs, kind, local_rank
+        self._reserve = reserve
         self._environment = script_environment(os.environ, kind, local_rank)
         self._devices: dict[tuple[str, Form], Device] = {}
         self._run: dict[type, Callable[[Any, Halted], Result]] = {
@@ -106,8 +108,8 @@ class Router:
         except Exception as e:
             failure = e if isinstance(e, JobFailed) else JobFailed("EXECUTION_ERROR", f"{type(e).__name__}: {e}")
             failed = {**head, "success": False, "mode": failure.mode, "error": str(failure), "seeds_analyzed": 0}
-            raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more, available_memory())) from e
-        return Outcome(job.id, {**head, "success": True, **result}, available_memory())
+            raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more, memory.available())) from e
+        return Outcome(job.id, {**head, "success": True, **result}, memory.available())
 
     def _device(self, search: Search) -> Device:
         key = (search.recipe.name, search.form)
@@ -201,7 +203,10 @@ class Router:
         interpreter = [sys.executable, "-u"] if work.script.endswith(".py") else []
         argv = [*interpreter, os.path.abspath(work.script), *work.args]
         began = time.monotonic()
-        done = spawn.run(argv, job.timeout, self._environment, stopped=lambda: _asks_to_stop(halted))
+        with contextlib.closing(memory.Watch()) as watch:
+            done = spawn.run(argv, job.timeout, self._environment, stopped=lambda: _asks_to_stop(halted))
+            by_force = done.status == -signal.SIGKILL and not (done.stopped or done.timed_out)
+            killed = watch.cause(done.pid, self._reserve) if by_force else None
         if done.stopped:
             raise _Stopped
         seconds = time.monotonic() - began
@@ -212,12 +217,13 @@ class Router:
         }  # fmt: skip
         if done.timed_out:
             raise JobFailed("TIMEOUT", f"{work.script} had no end after {job.timeout:g} s", said)
+        if killed:
+            raise JobFailed("KILLED", f"{work.script} was {killed.text}", said | {"max_per_host": killed.most})
         if done.status < 0:
             name = signal.strsignal(-done.status) or "a signal"
             with contextlib.suppress(ValueError):
                 name = signal.Signals(-done.status).name
-            likely = ", likely out of memory" if -done.status == signal.SIGKILL else ""
-            raise JobFailed("KILLED", f"{work.script} was killed by {name}{likely}", said)
+            raise JobFailed("KILLED", f"{work.script} was killed by {name}", said)
         if done.status:
             last = (done.output.strip().splitlines() or ["no output"])[-1]
             raise JobFailed("EXECUTION_ERROR", f"{work.script} ended with status {done.status} ({last[-200:]})", said)
@@ -247,20 +253,6 @@ def last_object(output: str) -> Any:
             except ValueError:
                 continue
     return None
-
-
-def available_memory() -> float:
-    """Bytes that new processes may take on this host, or in its container; 0 where nobody says."""
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        memory = 1024.0 * int(lines["MemAvailable"].split()[0])
-    except (OSError, ValueError, KeyError):
-        return 0.0
-    try:
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
-        return min(memory, float(limit) - float(used))
-    except (OSError, ValueError):
-        return memory
 
 
 def _asks_to_stop(halted: Halted) -> bool:

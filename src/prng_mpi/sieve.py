@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 import prng_mpi
 from prng_mpi import comm as comms
-from prng_mpi import config, devices, findings, hybrid, kernels, spaces, spawn, step, windows
+from prng_mpi import config, devices, findings, hybrid, kernels, memory, spaces, spawn, step, windows
 from prng_mpi.comm import Comm
-from prng_mpi.config import option
+from prng_mpi.config import option, parse_size
 from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
@@ -35,7 +35,7 @@ from prng_mpi.recipes import Recipe, recipe
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.search import Search
 from prng_mpi.spaces import Space
-from prng_mpi.startup import in_turn
+from prng_mpi.startup import Load, in_turn
 from prng_mpi.statistics import Plan, format_count
 from prng_mpi.store import EventLog, chunk_table, payload_hash, rank_table, write_json, write_results
 from prng_mpi.windows import Later
@@ -122,6 +122,10 @@ class SieveOptions:
     chunk_seconds: float = option(1.0, "a chunk is what a rank does in this time", minimum=0.001, section="Devices")
     lease_margin: float = option(30.0, "seconds past three times its expected time after which a chunk is given to another rank",
                                  minimum=0.1, section="Devices")  # fmt: skip
+    memory_reserve: float = option(
+        1.5e9, "memory of each host to leave alone; ranks that it would take, but for the first, get no device",
+        parse=parse_size, metavar="SIZE", section="Devices",
+    )  # fmt: skip
     startup_timeout: float = option(120.0, "seconds for one device to start", minimum=1, section="Devices")
     output_dir: Path | None = option(
         None, "folder of the run; not set: results/RECIPE-SEARCH", metavar="DIR", section="Run"
@@ -281,11 +285,10 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
             reason += f"; a seed whose calls reject a word in the window is missed, chance {lifted.miss:.1e}"
         return method, lifted.miss, reason
     if method == "invert":
-        memory = f"{inverted.memory / 1e6:.0f} MB"
         return (
             method,
             0.0,
-            f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {memory}",
+            f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {config.format_size(inverted.memory)}",
         )
     return method, 0.0, f"every seed is held against the window, roughly {duration(lanes)} {ranks}"
 
@@ -327,8 +330,8 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
         # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
         outputs = job.seeds * (s.per_seed * (s.k - s.least + 1.0) if s.misses is None else s.looks)
         times = "".join(f"{duration(outputs / speed)} on one {name}, " for name, speed in job.measured.items())
-        memory = 60 + (0 if s.stride else s.slots * 64 / 1e6)
-        rows.append(("work", f"{times}{o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
+        each = config.format_size(60e6 + _work_memory(job))
+        rows.append(("work", f"{times}{o.chunk_seconds:g} s chunks, about {each} of memory a rank"))
     rows.append(("results", str(job.folder)))
     say(sys.stderr if o.json else sys.stdout, rows)
 
@@ -372,9 +375,17 @@ def _hypotheses(s: Search) -> str:
     )
 
 
+def _work_memory(job: Job) -> float:
+    """Bytes that a rank's work takes besides what its start took."""
+    if job.method != "lanes":
+        return 0.0
+    return 0.0 if job.search.stride else 64.0 * job.search.slots
+
+
 def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
     """Every rank's part; root's exit code."""
     kind, why = devices.choose(o.device)
+    load = Load(memory.Seats())
     work: Compute | None = None
     introduction: Card | str
     try:
@@ -385,9 +396,10 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
         threads = (o.threads or share_of_cores(len(comm.local_ranks))) if kind == "cpu" else 1
         opened, lost = in_turn(
             comm,
-            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method, job.search.form, threads),
+            lambda: _start(comm, o, job, kind, threads, load.content),
             profile(kind).delay,
             o.startup_timeout,
+            load=load,
         )
         device: Device = opened
         introduction = Card(
@@ -400,6 +412,17 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
         serve(comm, work, introduction)
         return ExitCode.FOUND
     return _lead(comm, o, job, work, introduction)
+
+
+def _start(comm: Comm, o: SieveOptions, job: Job, kind: str, threads: int, seats: memory.Seats) -> Device:
+    """This rank's device, open and proven. Raises DeviceError, also where its host has no memory for one more."""
+    place, ranks = comm.local_rank, len(comm.local_ranks)
+    if refusal := seats.refusal(comm.host, place, ranks, memory.available(), o.memory_reserve):
+        raise DeviceError(refusal)
+    return seats.start(
+        lambda: devices.open_device(kind, job.search.recipe, place, job.method, job.search.form, threads),
+        threads * _work_memory(job),
+    )
 
 
 def _least_seconds(job: Job) -> float:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from prng_mpi.errors import DeviceError
 
@@ -39,12 +39,13 @@ _LAUNCHER = ("OMPI_", "PMIX_", "PMI_", "PMI2_", "PRTE_", "MPI_", "MPIR_", "MPIEX
 class Finished:
     """A program that ended: its status (negative: minus the signal), and the end of stdout and stderr together.
 
-    timed_out, stopped: it was killed because its time was up, or on request."""
+    timed_out, stopped: it was killed because its time was up, or on request. pid: what its number was, 0 if it never started."""
 
     status: int
     output: str
     timed_out: bool = False
     stopped: bool = False
+    pid: int = field(default=0, compare=False)
 
 
 def die_with_parent() -> None:
@@ -89,7 +90,9 @@ def _run(
     while data := _read(pipe, 0):
         output = (output + data)[-OUTPUT_MOST:]
     process.stdout.close()
-    return Finished(process.returncode, output.decode(errors="replace"), late and not ended, stop and not ended)
+    return Finished(
+        process.returncode, output.decode(errors="replace"), late and not ended, stop and not ended, process.pid
+    )
 
 
 def _read(pipe: int, wait: float) -> bytes | None:

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from prng_mpi.comm import Message, Tag
 
 T = TypeVar("T")
+
+
+@dataclass
+class Load:
+    """What the token carries along a host's ranks: each finds here what the one before left, and leaves what it likes."""
+
+    content: Any = None
 
 
 class Neighbours(Protocol):
@@ -33,25 +41,28 @@ def in_turn(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    load: Load | None = None,
 ) -> tuple[T, bool]:
     """Run `work` when the token comes, pass it on `delay` seconds after; (what work returned, whether the token was lost).
 
     A rank waits `timeout` + `delay` seconds for each rank before it. Then the token is lost (a rank before it died or
     hangs), and this rank goes on with a new one; the ranks after it wait longer, so they get that one. Passed on
-    even when `work` raises."""
+    even when `work` raises. load: filled with what the token carries before `work`, and sent on as `work` leaves it."""
     place, ranks = comm.local_rank, comm.local_ranks
-    lost = False
+    lost, load = False, load or Load()
     if place > 0:
         deadline = clock() + place * (timeout + delay)
         # Any rank before may hand it over: the nearest may be the one that is lost, and an older token is as good.
-        while not any(comm.poll(source, Tag.TOKEN) for source in ranks[:place]):
+        while not (tokens := [m for source in ranks[:place] if (m := comm.poll(source, Tag.TOKEN))]):
             if clock() >= deadline:
                 lost = True
                 break
             sleep(0.005)
+        for token in tokens:
+            load.content = token.content or load.content
     try:
         return work(), lost
     finally:
         if place + 1 < len(ranks):
             sleep(delay)
-            comm.send(ranks[place + 1], Tag.TOKEN)
+            comm.send(ranks[place + 1], Tag.TOKEN, load.content)
