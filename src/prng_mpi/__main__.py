@@ -14,6 +14,7 @@ STEPS = {
     "predict": "the outputs of a seed at any distance, before or after the draws",
     "identify": "which recipes can have made the draws, and what would find out",
     "jobs": "run a file of jobs: sieve, reverse_sieve, correlation, analysis, script",
+    "window_optimizer": "which window, skips, threshold, direction and recipe have evidence: trials beside decoys",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 
