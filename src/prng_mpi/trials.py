@@ -76,7 +76,7 @@ class Ground:
     @property
     def nothing(self) -> float:
         """The objective of a search without a survivor: as of one that each trial gives by chance."""
-        return -math.log10(self.looks)
+        return 0.0 - math.log10(self.looks)
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,8 @@ from prng_mpi.statistics import format_count, format_log10
 from prng_mpi.store import EventLog, write_json, write_tables
 from prng_mpi.trials import CONSTANT, Ground, Look, Outcome, Runner, Trial
 
-# Trials that are asked for at a time, whatever the number of ranks: results are told in the order of their numbers, so what
-# a study tries next depends on nothing else. More ranks than this have nothing to do.
-BATCH = 8
 # Trials before the first that learns from others.
-STARTUP = 2 * BATCH
+STARTUP = 16
 # The pipeline's step, whose limits hold.
 STEP_NUMBER = 1
 DEFAULT_SEED_END = 10_000_000
@@ -95,7 +92,7 @@ class OptimizerOptions:
         "8:60", "draws in the window, on each side: one number, or least:most", metavar="K", section="Space"
     )
     window_start: str = option(
-        "", "index, among the draws of the session, of the first draw after the window's boundary; not set: any",
+        "", "index, among the draws of the session, of the first draw after the window's boundary; not set: any, often the first",
         metavar="I", section="Space",
     )  # fmt: skip
     skip: str = option("0:16", "skips: a trial takes a range of these", metavar="S", section="Space")
@@ -104,7 +101,7 @@ class OptimizerOptions:
         choices=(CONSTANT, *hybrid.STRATEGIES), section="Space",
     )  # fmt: skip
     offset: str = option("0:15", "a trial takes offsets 0 to one of these", metavar="O", section="Space")
-    threshold: str = option("0.4:1", "least share of the window's draws that a survivor matches", section="Space")
+    threshold: str = option("0.2:0.7", "least share of the window's draws that a survivor matches", section="Space")
     seed_start: int | None = option(None, "first seed; not set: 0", minimum=0, section="Seeds")
     seed_end: int | None = option(
         None,
@@ -113,6 +110,10 @@ class OptimizerOptions:
     )
     seeds: str = option("", "instead of both: a space, as in the sieve", metavar="SPACE", section="Seeds")
     trials: int = option(100, "trials, all of which E counts", minimum=1, section="Study")
+    batch: int = option(
+        8, "trials that are asked for at a time, whatever the number of ranks; more ranks have nothing to do", minimum=1,
+        section="Study",
+    )  # fmt: skip
     study_seed: int = option(
         0, "of the study's choices and of the decoys", minimum=0, maximum=2**32 - 1, section="Study"
     )
@@ -180,10 +181,14 @@ class Space:
         direction = trial.suggest_categorical("direction", self.directions)
         strategy = trial.suggest_categorical("strategy", self.strategies)
         window = trial.suggest_int("window", *self.windows(session, direction))
-        start = trial.suggest_int("window_start", *self.starts(session, direction, window))
+        first, last = self.starts(session, direction, window)
+        # A history begins where its generator was seeded more often than at any one place within.
+        anywhere = direction != "forward" or first == last or trial.suggest_categorical("anywhere", (False, True))
+        start = trial.suggest_int("window_start", first, last) if anywhere else first
         if strategy == CONSTANT:
-            low = trial.suggest_int("skip_min", *self.skip)
-            skips = low, trial.suggest_int("skip_max", low, self.skip[1])
+            # The greatest first: so a small skip is in more of the ranges than a large one.
+            high = trial.suggest_int("skip_max", *self.skip)
+            skips = trial.suggest_int("skip_min", self.skip[0], high), high
         else:
             skips = hybrid.STRATEGIES[strategy].skips
         offset = trial.suggest_int("offset_max", *self.offset)
@@ -247,13 +252,13 @@ def prepare(loaded: config.Loaded[OptimizerOptions]) -> Plan:
     identity = {
         "step": o.STEP, "space": asdict(space), "seeds": {name: asdict(each) for name, each in seeds.items()},
         "draws": hashlib.sha256(history.draws.tobytes()).hexdigest(), "sessions": _digest(history.sessions),
-        "modulus": o.modulus, "holdout": o.holdout, "trials": o.trials, "batch": BATCH, "startup": STARTUP,
+        "modulus": o.modulus, "holdout": o.holdout, "trials": o.trials, "batch": o.batch, "startup": STARTUP,
         "study_seed": o.study_seed, "max_survivors": o.max_survivors, "optuna": version,
         "kernels": {r.name: kernels.digest(r.text("sieve.h", ())) for r in chosen},
     }  # fmt: skip
     folder = o.output_dir or Path("results") / f"window_optimizer-{identity_hash(identity)[:8]}"
     plan = Plan(space, ground, heldout, identity, folder, config.to_toml(o))
-    _say_plan(plan, history, o)
+    _say_plan(plan, o)
     if o.dry_run:
         raise step.Done(ExitCode.FOUND)
     Ledger.open(folder / "ledger.sqlite", identity, resume=o.resume).close()
@@ -301,17 +306,12 @@ def _range(text: str, flag: str, number: Callable[[str], N], least: N, most: N) 
     return ends
 
 
-def _say_plan(plan: Plan, history: History, o: OptimizerOptions) -> None:
+def _say_plan(plan: Plan, o: OptimizerOptions) -> None:
     space, ground = plan.space, plan.ground
-    held = (
-        len(history.draws) - max(space.sizes.values())
-        if ALL in space.sizes
-        else len(plan.heldout[next(iter(space.sizes))])
-    )
-    sizes = ", ".join(f"{name} {count}" for name, count in space.sizes.items())
+    sizes = ", ".join(f"{name} {count} and {len(plan.heldout[name])}" for name, count in space.sizes.items())
     rows = [
-        ("study", f"{o.trials} trials in batches of {BATCH}, seed {o.study_seed}  [{identity_hash(plan.identity)[:8]}]"),
-        ("data", f"{history.source}: trials see the first draws ({sizes}); the last {held} confirm the best"),
+        ("study", f"{o.trials} trials in batches of {o.batch}, seed {o.study_seed}  [{identity_hash(plan.identity)[:8]}]"),
+        ("data", f"{o.draws}: draws that trials see, and later ones that confirm the best: {sizes}"),
         *(("seeds", f"{name}: {space_.text}, {format_count(space_.hypotheses)}") for name, space_ in ground.seeds.items()),
         ("space", f"window {_ends(space.window)}, window start {_ends(space.start)}, skips {_ends(space.skip)}, offsets to "
          f"{_ends(space.offset)}, threshold {_ends(space.threshold)}, {' '.join(space.directions)}, strategy {' '.join(space.strategies)}"),
@@ -349,12 +349,13 @@ class Gate(Admission):
 
 
 class Course:
-    """Root's books, and the study's course. An outcome is a file of its own, one rename puts it there whole; the study is
+    """Root's books, and the study's course. Results are told in the order of their numbers, whole batches at a time, so what the
+    study tries next depends on nothing else. An outcome is a file of its own, one rename puts it there whole; the study is
     told again from these files after a kill, and asks for the same trials."""
 
     def __init__(self, plan: Plan, ledger: Ledger, events: EventLog, gate: Gate) -> None:
         self.plan, self.ledger, self.events, self.gate = plan, ledger, events, gate
-        self.total = plan.identity["trials"]
+        self.total, self.batch = plan.identity["trials"], plan.identity["batch"]
         self.trials: list[Trial] = []
         self.results: dict[int, dict[str, Any]] = {}
         self.parked = False
@@ -368,7 +369,7 @@ class Course:
     def advance(self) -> None:
         """Tell the study each batch that is whole, and ask for the next. Raises IntegrityError."""
         while self._told < self.total:
-            batch = range(self._told, min(self._told + BATCH, self.total))
+            batch = range(self._told, min(self._told + self.batch, self.total))
             while len(self.trials) < batch.stop:
                 self.trials.append(self._study.ask(self.plan.space.choose))
             for number in batch:
@@ -535,6 +536,15 @@ def _row(result: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(v.encode() if isinstance(v := values[name], str) else v for name in TRIAL.names or ())
 
 
+def sieve_flags(t: Trial) -> list[str]:
+    """The flags of a sieve that looks for what a trial did, and keeps all survivors."""
+    values = {
+        "recipe": t.recipe, "direction": t.direction, "window": t.window, "window-start": t.window_start,
+        "skip-min": t.skip_min, "skip-max": t.skip_max, "offset-max": t.offset_max, "threshold": t.threshold,
+    } | ({} if t.session == ALL else {"sessions": t.session}) | ({} if t.strategy == CONSTANT else {"hybrid": t.strategy})  # fmt: skip
+    return [word for name, value in values.items() for word in (f"--{name}", str(value))]
+
+
 def table(results: dict[int, dict[str, Any]]) -> npt.NDArray[np.void]:
     """TRIAL (n,) in the order of numbers."""
     return np.array([_row(results[number]) for number in sorted(results)], TRIAL)
@@ -621,10 +631,11 @@ def _weigh(course: Course, number: int) -> tuple[dict[str, Any], list[tuple[str,
             "", f"seed {look.seed} ({look.seed:#x}), skip {look.skip}, offset {look.offset}: {look.matches} of {look.draws} draws, "
             f"E = {format_log10(-look.objective)} over {plan.ground.looks} trials"
         ))  # fmt: skip
-        lines.append((
-            "held out", f"{found['heldout_matches']} of {found['heldout']} later draws, by chance p = "
-            f"{format_log10(found['heldout_log10_p'])}"
-        ))  # fmt: skip
+        if found["heldout"]:
+            p = format_log10(found["heldout_log10_p"])
+            lines.append(
+                ("held out", f"{found['heldout_matches']} of {found['heldout']} later draws, by chance p = {p}")
+            )
     else:
         lines.append(("best", "no trial has a survivor that chance would not give to each of them"))
     warning = ""
@@ -635,10 +646,12 @@ def _weigh(course: Course, number: int) -> tuple[dict[str, Any], list[tuple[str,
     objectives = {name: np.array([r[name]["objective"] for r in course.results.values()]) for name in ("real", "decoy")}
     lines.append(("decoys", f"best objective {look.objective:.1f} in the real draws, {worst[1]:.1f} in decoys"))
     lines += [("warning", warning)] if warning else []
-    lines.append(("verdict", _VERDICTS[verdict]))
+    noise = not above and look.objective >= -statistics.STRONG_LOG10
+    lines.append(("verdict", "NO SIGNAL: shuffled draws give as much" if noise else _VERDICTS[verdict]))
     summary = {
         "verdict": verdict, "warning": warning,
-        "best": {"trial": asdict(trial), "objective": look.objective, "look": asdict(look), "survivor": found},
+        "best": {"trial": asdict(trial), "objective": look.objective, "look": asdict(look), "survivor": found,
+                 "sieve": sieve_flags(trial)},
         "decoys": {
             "best_objective": worst[1], "best_trial": worst[0], "mean_objective": float(objectives["decoy"].mean()),
             "real_mean_objective": float(objectives["real"].mean()), "real_above": above,
