@@ -4,6 +4,7 @@ told from noise."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from prng_mpi import spaces
 from prng_mpi.errors import UsageError
 from prng_mpi.history import read_history
 from prng_mpi.recipes import recipe
+from prng_mpi.study import EXPLORE, Study
 from prng_mpi.trials import CONSTANT, Ground, Look, Runner, Trial, confirmed, decoy
 from prng_mpi.window_optimizer import ALL, Space, _split, above_decoys
 from support import TOP, Ended, events, uniform, until, write_draws
@@ -215,6 +217,33 @@ def test_bad_input_starts_nothing(flags: list[str], said: str, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
+# -- the study's choices ------------------------------------------------------------------------------------------------
+
+
+def choices(folder: Path, count: int, value: Callable[[int, int], float]) -> list[Any]:
+    """What a study tries when trial n with parameter a is worth value(n, a)."""
+    study_ = Study(folder / "journal", "name", 5, 0.0)
+    tried: list[Any] = []
+    while len(tried) < count:
+        batch = [
+            study_.ask(lambda _, t: (t.suggest_int("a", 0, 999), t.suggest_float("b", 0, 1))) for _ in range(BATCH)
+        ]
+        for number, (a, _) in enumerate(batch, len(tried)):
+            study_.tell(number, value(number, a))
+        tried += batch
+    return tried
+
+
+def test_a_study_repeats_and_learns_from_evidence_only(tmp_path: Path) -> None:
+    random = choices(tmp_path, 48, lambda number, a: -a)
+    assert choices(tmp_path, 24, lambda number, a: -2.0) == random[:24] and len({*random}) == 48
+    taught = choices(tmp_path, 48, lambda number, a: 1.0 + a)
+    assert choices(tmp_path, 24, lambda number, a: 1.0 + a) == taught[:24]
+    same = [number for number in range(48) if taught[number] == random[number]]
+    assert same == [number for number in range(48) if number < BATCH or number % EXPLORE == 0]
+    assert np.mean([a for a, _ in taught[24:]]) > np.mean([a for a, _ in random[24:]]) + 100
+
+
 # -- studies ------------------------------------------------------------------------------------------------------------
 
 
@@ -308,7 +337,7 @@ def test_an_outcome_of_another_trial_is_refused(tmp_path: Path) -> None:
 def test_real_draws_have_no_signal(tmp_path: Path) -> None:
     draws = TOP / "examples" / "tx_pick3_morning.json"
     # So that chance leaves some seeds in most trials.
-    loose = ("--window", "4:6", "--threshold", 0.34, "--seed-end", 10_000)
+    loose = ("--window", "4:6", "--threshold", 0.34, "--seed-end", 40_000)
     flags = ("--recipe", "java.nextInt,mt19937.mod", "--trials", 24, "--device", "cpu", *loose)
     ended = run(["--draws", draws, *flags, "--output-dir", tmp_path / "run"], 2)
     assert (ended.code, ended.summary["trials_done"]) == (1, 24), ended.stderr
@@ -316,7 +345,7 @@ def test_real_draws_have_no_signal(tmp_path: Path) -> None:
     assert ended.summary["warning"] == "objective equal on decoys: the optimiser fits noise"
     rows = table(tmp_path / "run")
     for name in ("matches", "decoy_matches"):
-        assert sum(map(bool, rows[name])) > 6, "chance survivors on both sides"
+        assert sum(map(bool, rows[name])) > 2, "chance survivors on both sides"
     assert abs(max(rows["objective"]) - max(rows["decoy_objective"])) < 3
 
 

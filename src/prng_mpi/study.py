@@ -7,7 +7,6 @@ kill. So a torn last line, a stale lock or a trial left running can't matter."""
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,10 +25,15 @@ def version() -> str:
     return str(optuna.__version__)
 
 
-class Study:
-    """Maximises by a tree-structured Parzen estimator, after `startup` random trials."""
+# One trial of so many stays random, to look where no other has.
+EXPLORE = 4
 
-    def __init__(self, journal: Path, name: str, seed: int, startup: int) -> None:
+
+class Study:
+    """Maximises. Trials are random until one has told more than `teaches`, then a tree-structured Parzen estimator chooses:
+    of values that mean nothing it would take the first for the best, and stay there."""
+
+    def __init__(self, journal: Path, name: str, seed: int, teaches: float) -> None:
         """journal: a file on this host's disk, written anew. The caller holds its folder."""
         import optuna
         from optuna.storages import JournalStorage
@@ -38,9 +42,10 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         for old in (journal, journal.with_name(journal.name + ".lock")):
             old.unlink(missing_ok=True)
+        self._teaches, self._taught = teaches, False
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(journal))),
-            study_name=name, direction="maximize", sampler=_sampler(seed, startup),
+            study_name=name, direction="maximize", sampler=_sampler(seed, lambda: self._taught),
         )  # fmt: skip
         self._asked: dict[int, Any] = {}
 
@@ -53,10 +58,11 @@ class Study:
     def tell(self, number: int, value: float) -> None:
         """What came of a trial. Tell trials in one order, always the same, or the study does not repeat."""
         self._study.tell(self._asked.pop(number), value)
+        self._taught |= value > self._teaches
 
 
-def _sampler(seed: int, startup: int) -> Any:
-    """A sampler without a state of its own: a fresh estimator for each value."""
+def _sampler(seed: int, taught: Callable[[], bool]) -> Any:
+    """A sampler without a state of its own: a fresh one for each value."""
     import optuna
 
     class Repeatable(optuna.samplers.BaseSampler):
@@ -68,11 +74,10 @@ def _sampler(seed: int, startup: int) -> Any:
 
         def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
             digest = hashlib.sha256(f"{seed} {trial.number} {param_name}".encode()).digest()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                one = optuna.samplers.TPESampler(
-                    seed=int.from_bytes(digest[:4], "little"), n_startup_trials=startup, multivariate=False
-                )
+            own = int.from_bytes(digest[:4], "little")
+            one: Any = optuna.samplers.RandomSampler(own)
+            if taught() and trial.number % EXPLORE:
+                one = optuna.samplers.TPESampler(seed=own, n_startup_trials=1)
             return one.sample_independent(study, trial, param_name, param_distribution)
 
     return Repeatable()

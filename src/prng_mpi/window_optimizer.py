@@ -35,8 +35,8 @@ from prng_mpi.statistics import format_count, format_log10
 from prng_mpi.store import EventLog, write_json, write_tables
 from prng_mpi.trials import CONSTANT, Ground, Look, Outcome, Runner, Trial
 
-# Trials before the first that learns from others.
-STARTUP = 16
+# E of 1: what says less is no evidence, and there is nothing to learn from it.
+TEACHES = 0.0
 # The pipeline's step, whose limits hold.
 STEP_NUMBER = 1
 DEFAULT_SEED_END = 10_000_000
@@ -252,7 +252,7 @@ def prepare(loaded: config.Loaded[OptimizerOptions]) -> Plan:
     identity = {
         "step": o.STEP, "space": asdict(space), "seeds": {name: asdict(each) for name, each in seeds.items()},
         "draws": hashlib.sha256(history.draws.tobytes()).hexdigest(), "sessions": _digest(history.sessions),
-        "modulus": o.modulus, "holdout": o.holdout, "trials": o.trials, "batch": o.batch, "startup": STARTUP,
+        "modulus": o.modulus, "holdout": o.holdout, "trials": o.trials, "batch": o.batch,
         "study_seed": o.study_seed, "max_survivors": o.max_survivors, "optuna": version,
         "kernels": {r.name: kernels.digest(r.text("sieve.h", ())) for r in chosen},
     }  # fmt: skip
@@ -364,7 +364,7 @@ class Course:
         for path in sorted((plan.folder / "trials").glob("*.json")):
             self.results[int(path.stem)] = json.loads(path.read_text())
         name = identity_hash(plan.identity)[:8]
-        self._study = study.Study(plan.folder / "study.journal", name, plan.ground.study_seed, STARTUP)
+        self._study = study.Study(plan.folder / "study.journal", name, plan.ground.study_seed, TEACHES)
 
     def advance(self) -> None:
         """Tell the study each batch that is whole, and ask for the next. Raises IntegrityError."""
