@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +318,8 @@ def test_killed_stopped_and_failed_studies_end_as_undisturbed_ones(calm: tuple[E
     (folder / "study.journal.lock").symlink_to("study.journal")
     ended = run(study(tmp_path, "run", "--trial-timeout", 0))
     assert ended.code == 6 and "was not through after 0 s" in ended.summary["parked"][0], ended.stderr
+    # The draws held out are not looked at before the end.
+    assert ended.summary["best"]["survivor"]["seed"] == SEED and ended.summary["best"]["survivor"]["heldout"] == 0
     ended = run(study(tmp_path, "run", "--resume"))
     assert ended.code == 0 and "trials were done before" in ended.stdout
     assert table(folder) == table(calm[1])
@@ -328,10 +330,16 @@ def test_killed_stopped_and_failed_studies_end_as_undisturbed_ones(calm: tuple[E
 
 def test_an_outcome_of_another_trial_is_refused(tmp_path: Path) -> None:
     assert run(study(tmp_path, "run", "--time-limit", 0)).code == 4
-    foreign = {"trial": {}, "real": {"objective": 99.0}, "decoy": {"objective": 0.0}, "seconds": 0.0}
-    (tmp_path / "run" / "trials" / "0002.json").write_text(json.dumps(foreign))
-    ended = run(study(tmp_path, "run"))
-    assert ended.code == 9 and "0002.json is not of trial 2 of this study" in ended.stderr
+    place = tmp_path / "run" / "trials" / "0002.json"
+    look_ = asdict(Look(99.0))
+    foreign = {"trial": asdict(trial(number=2)), "real": look_, "decoy": look_, "seconds": 0.0}
+    for text, said in (
+        (json.dumps(foreign), "is not of trial 2 of this study"),
+        ('{"trial": ', "is no outcome of a trial"),
+    ):
+        place.write_text(text)
+        ended = run(study(tmp_path, "run"))
+        assert ended.code == 9 and f"0002.json {said}" in ended.stderr
 
 
 def test_real_draws_have_no_signal(tmp_path: Path) -> None:

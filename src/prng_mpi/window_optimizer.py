@@ -362,7 +362,13 @@ class Course:
         self._told = 0
         (plan.folder / "trials").mkdir(exist_ok=True)
         for path in sorted((plan.folder / "trials").glob("*.json")):
-            self.results[int(path.stem)] = json.loads(path.read_text())
+            try:
+                self.results[int(path.stem)] = json.loads(path.read_text())
+                _row(self.results[int(path.stem)])
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                raise IntegrityError(
+                    f"{path} is no outcome of a trial ({error}): remove it, and the trial runs again"
+                ) from error
         name = identity_hash(plan.identity)[:8]
         self._study = study.Study(plan.folder / "study.journal", name, plan.ground.study_seed, TEACHES)
 
@@ -372,12 +378,11 @@ class Course:
             batch = range(self._told, min(self._told + self.batch, self.total))
             while len(self.trials) < batch.stop:
                 self.trials.append(self._study.ask(self.plan.space.choose))
-            for number in batch:
-                if self.results.get(number, {}).get("trial", asdict(self.trials[number])) != asdict(
-                    self.trials[number]
-                ):
+            done = [number for number in batch if number in self.results]
+            for number in done:
+                if self.results[number]["trial"] != asdict(self.trials[number]):
                     raise IntegrityError(f"{self._path(number)} is not of trial {number} of this study: remove it")
-            if not all(number in self.results for number in batch):
+            if len(done) < len(batch):
                 break
             for number in batch:
                 self._study.tell(number, self.results[number]["real"]["objective"])
@@ -625,7 +630,9 @@ def _weigh(course: Course, number: int) -> tuple[dict[str, Any], list[tuple[str,
     verdict, found = "chance", None
     lines = [("best", _words(trial))] if look.matches else []
     if look.matches:
-        found = trials.confirmed(trial, look, plan.ground, plan.heldout[trial.session])
+        # Looked at once, at the study's end.
+        heldout = plan.heldout[trial.session][: None if len(course.results) == course.total else 0]
+        found = trials.confirmed(trial, look, plan.ground, heldout)
         verdict = statistics.verdict(found["log10_E"], found["confirmed"], found["verified"])
         lines.append((
             "", f"seed {look.seed} ({look.seed:#x}), skip {look.skip}, offset {look.offset}: {look.matches} of {look.draws} draws, "
