@@ -15,7 +15,8 @@ if ! ls /usr/lib/*/libamdhip64.so >/dev/null 2>&1; then
 fi
 
 ruff check . && ruff format --check -q . && mypy
-python -m pytest -q -m "not mpi"
+# A process per core; those of one file share compiled devices.
+python -m pytest -q -m "not mpi" -n auto
 for ranks in 2 4; do
     # Only root's report is worth reading; any rank's failure ends the run with its status.
     mpirun -np $ranks python -m pytest -q --color=no --with-mpi --only-mpi -m mpi tests

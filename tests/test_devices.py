@@ -7,7 +7,9 @@ import dataclasses
 import itertools
 import os
 import sys
+import time
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from kernel_cases import CASES, Case, opened, search_of, u64
 from prng_mpi import devices, kernels
 from prng_mpi.devices import cpu
 from prng_mpi.devices.base import BOUNDARY, Device, known_answers
+from prng_mpi.devices.team import CpuTeam, share_of_cores
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import recipe
 from prng_mpi.records import HIT
@@ -276,6 +279,47 @@ def test_what_cannot_be_lifted_is_refused() -> None:
         devices.open_device("cpu", recipe("mt19937.mod"), 0, "lift")
 
 
+# --------------------------------------------------------------------------------------------------- several threads
+
+
+@pytest.mark.parametrize("case", CASES[::6], ids=lambda c: f"{c.recipe}-{c.modulus}")
+def test_threads_find_what_one_finds(case: Case) -> None:
+    device = devices.open_device("cpu", recipe(case.recipe), 0, threads=3)
+    search, expected = case.expected
+    found = device.sieve(search, case.start, case.start + case.count)
+    assert found is not None and found.tolist() == expected.tolist()
+    for count in (1, 2):
+        part = device.sieve(search, case.start, case.start + count)
+        assert part is not None
+        assert part.tolist() == [h for h in expected.tolist() if h[0] < case.start + count]
+    assert device.sieve(search, case.start, case.start + case.count, lambda: True) is None
+    assert "3 threads" in device.name
+    device.close()
+
+
+def test_a_thread_that_fails_fails_the_chunk_when_all_are_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = CpuTeam(NEXT_INT, threads=3)
+    search, through = search_of(NEXT_INT, 1000), []
+
+    def sieve(search: Search, start: int, stop: int, stopped: Any) -> Any:
+        if start == 0:
+            raise DeviceError("a broken core")
+        time.sleep(0.2)
+        through.append(start)
+        return np.zeros(0, HIT)
+
+    for member in device._members:
+        monkeypatch.setattr(member, "sieve", sieve)
+    with pytest.raises(DeviceError, match="a broken core"):
+        device.sieve(search, 0, 300)
+    assert sorted(through) == [100, 200]
+
+
+def test_ranks_of_a_host_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert [share_of_cores(ranks) for ranks in (1, 3, 16, 40)] == [16, 5, 1, 1]
+
+
 # ------------------------------------------------------------------------------------ the GPU device, its grid as loops
 
 
@@ -466,3 +510,13 @@ def test_the_vendors_environment_is_set_and_the_users_kept() -> None:
     set_up = binding("rocm", 2, {"HSA_ENABLE_SDMA": "1"})
     assert set_up["ROCR_VISIBLE_DEVICES"] == "2" and set_up["HSA_OVERRIDE_GFX_VERSION"] == "10.3.0"
     assert set_up["HSA_ENABLE_SDMA"] == "1"
+
+
+def test_a_pointer_keeps_its_array_alive() -> None:
+    array = np.arange(5)
+    kept, alive = cpu.pointer(array), weakref.ref(array)
+    assert kept.value == array.ctypes.data
+    del array
+    assert alive() is not None
+    del kept
+    assert alive() is None

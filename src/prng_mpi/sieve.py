@@ -24,6 +24,7 @@ from prng_mpi.config import option
 from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
+from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import Display, duration, say
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
@@ -44,23 +45,10 @@ DEFAULT_SEED_END = 2**32
 METHODS = ("auto", "lanes", "lift", "invert")
 # Lanes that take longer than this, roughly, give way to a method that does not.
 PATIENCE = 30.0
-# Core-seconds that nobody waits for: most of a year of 26 GPUs that are each worth fifty cores.
+# Seconds of a core without squares that nobody waits for: most of a year of 26 GPUs that are each worth fifty such cores.
 HOPELESS_SECONDS = 3e10
 # How much slower than one core of the forecasts a device may be before its first lease runs out.
 SLOWEST = 30.0
-
-
-def seconds(text: str) -> float:
-    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    text = text.strip()
-    try:
-        value = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 90, 90s, 10m, 3h or 2d") from None
-    if not 0 <= value < 1e10:
-        raise ValueError(f"{text!r} is no time that can pass")
-    return value
 
 
 @dataclass(frozen=True)
@@ -124,6 +112,9 @@ class SieveOptions:
         section="Devices",
     )
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
+    threads: int | None = option(
+        None, "threads of a rank on a CPU; not set: its share of the cores it may use", minimum=1, section="Devices"
+    )
     profile: Path | None = option(
         None, "bench.json of a bench: speeds to start from", metavar="FILE", section="Devices"
     )
@@ -139,7 +130,7 @@ class SieveOptions:
     time_limit: float | None = option(
         None,
         "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4",
-        parse=seconds,
+        parse=config.parse_seconds,
         metavar="TIME",
         section="Run",
     )
@@ -218,8 +209,10 @@ def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, 
     strategy = hybrid.STRATEGIES[o.hybrid] if o.hybrid else None
     if strategy is None and o.max_misses is not None:
         raise UsageError("--max-misses is for a skip that varies: add --hybrid STRATEGY")
-    low, high = strategy.skips if strategy else (0, 0)
+    low, high = strategy.skips if strategy else (0, o.skip_min or 0)
     low = o.skip_min if o.skip_min is not None else low
+    if o.skip_max is None and low > high:
+        raise UsageError(f"--skip-min {low} is above {high}, the largest skip of {o.hybrid}: give --skip-max as well")
     misses = None if strategy is None else strategy.misses if o.max_misses is None else o.max_misses
     asked = windows.Asked(
         modulus=o.modulus,
@@ -227,7 +220,7 @@ def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, 
         start=o.window_start,
         k=o.window,
         direction=o.direction,
-        skips=(low, o.skip_max if o.skip_max is not None else max(low, high)),
+        skips=(low, o.skip_max if o.skip_max is not None else high),
         offsets=(o.offset_min, o.offset_min if o.offset_max is None else o.offset_max),
         misses=misses,
     )
@@ -240,8 +233,10 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     Lanes run on every rank, the others on one core of one; that is weighed in."""
     _, size = comms.launched() or (0, 1)
     kind, _ = devices.choose(o.device)
-    fast = 1.0 if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
-    lanes = lane_seconds(search, seeds) / (fast * size)
+    # Ranks of one host share its cores; more than one rank is taken to be one a core.
+    threads = (o.threads or share_of_cores(size)) if kind == "cpu" else 1
+    fast = float(threads) if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
+    lanes = lane_seconds(search, seeds, squares=kind == "cpu") / (fast * size)
     lifted, inverted = lift.forecast(search), invert.forecast(search, seeds)
     whys = {"lanes": "", "lift": lifted.why_not, "invert": inverted.why_not}
     if whys.get(o.method):
@@ -250,7 +245,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     method = o.method if o.method != "auto" else min((m for m in METHODS[1:] if not whys[m]), key=lambda m: times[m])
     ranks = f"on {size} rank{'s' if size > 1 else ''}"
     beside = f"on one core, lanes {ranks} {duration(lanes)}"
-    if method == "lanes" and lanes * fast * size > HOPELESS_SECONDS:
+    if method == "lanes" and lane_seconds(search, seeds) > HOPELESS_SECONDS:
         linear = kernels.family(search.recipe.family).linear is not None
         instead = (
             "python -m prng_mpi.recover solves for its state"
@@ -296,6 +291,13 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
         ("seeds", _seed_words(job)),
         ("hypotheses", _hypotheses(s)),
     ]
+    if s.behind is not None and s.offsets[0] == 0:
+        rows.append(
+            (
+                "note",
+                "output -1 may be nearly the seed itself, so that neighbouring seeds share it and survive together",
+            )
+        )
     if o.direction == "turned":
         rows.append(
             ("null", "the window is turned round, so what survives is chance; the replaced system called this reverse")
@@ -361,14 +363,17 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
             raise DeviceError(f"--require-gpu, but this rank would compute on {kind} ({why})")
         if job.method != "lanes":
             kind, why = "cpu", f"{job.method} runs on the host"
+        threads = (o.threads or share_of_cores(len(comm.local_ranks))) if kind == "cpu" else 1
         opened, lost = in_turn(
             comm,
-            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method, job.search.form),
+            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method, job.search.form, threads),
             profile(kind).delay,
             o.startup_timeout,
         )
         device: Device = opened
-        introduction = Card(comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured), lost)
+        introduction = Card(
+            comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured) * threads, lost
+        )
         work = functools.partial(device.sieve, job.search)
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"
@@ -478,6 +483,8 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     done = ledger.seeds_done()
     left, share = gaps(ledger.done(), job.start, job.end), done / job.seeds
     found = findings.judge(job.search, job.plan, ledger.hits(), job.later, share)
+    if found.best is not None and (meaning := _meaning(job, ledger.hits(), found.best["seed"])):
+        found.best["meaning"] = meaning
     searched = ExitCode.FOUND if found.strong else ExitCode.NOTHING_FOUND
     unfinished = {
         End.GAPS: ExitCode.GAPS,
@@ -543,6 +550,14 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         rows.append(("ended", f"{end.value}; the same command goes on from here"))
     say(out, [*rows, ("results", f"{job.folder}/results.h5")])
     return code
+
+
+def _meaning(job: Job, hits: npt.NDArray[np.void], seed: int) -> str:
+    """What a seed of a named space stands for: a time, or a time and a process id; empty where it says it all itself."""
+    if job.space.identity:
+        return job.space.describe(job.space.index(seed))
+    own = hits["seed"][job.space.seed(hits["seed"]) == seed]
+    return "; ".join(job.space.describe(int(index)) for index in own[:3])
 
 
 def _path_tables(found: findings.Findings) -> dict[str, npt.NDArray[Any]] | None:

@@ -24,13 +24,11 @@ from prng_mpi.router import available_memory
 from prng_mpi.search import Form, Search, side
 from prng_mpi.spaces import Space
 from prng_mpi.statistics import format_log10
-from prng_mpi.windows import HELDOUT_MOST, Asked, Later
+from prng_mpi.windows import HELDOUT_MOST, PATH_HELDOUT_MOST, Asked, Later
 
 Halted = Callable[[], bool]
 # Instead of a strategy: the skip is constant.
 CONSTANT = "none"
-# Draws that confirm a find whose skip varies.
-HELDOUT_HYBRID = 60
 
 
 @dataclass(frozen=True)
@@ -203,8 +201,7 @@ def confirmed(trial: Trial, look: Look, ground: Ground, heldout: npt.NDArray[np.
         1,
     )
     survivor = np.array([values], SURVIVOR)[0]
-    # Where the skip varies the way from the window to far draws is too wide to say anything; a few decide.
-    most = HELDOUT_MOST if search.misses is None else HELDOUT_HYBRID
+    most = HELDOUT_MOST if search.misses is None else PATH_HELDOUT_MOST
     ahead = side(heldout[:most], 1)
     gap = len(history.draws) - trial.window_start
     later = Later(replace(ahead, calls=ahead.calls + gap), gap + len(heldout) + 1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Make every vector again. Needs JDK 17, PHP 8.2 or later, CPython 3, g++, gcc, GSL's headers, Node.js and npm, Ruby, Mono
-# with mcs, MariaDB's server, WebKitGTK's jsc, and a network for the pinned PyPI and npm packages, which go to a folder
-# that is removed at the end.
+# Make every vector again. Needs JDK 17, PHP 8.2 or later, CPython 3, g++, gcc on glibc, GSL's headers, Node.js and npm, Ruby,
+# Mono with mcs, MariaDB's server, WebKitGTK's jsc, Perl, Go, Lua 5.1, 5.3 and 5.4, LuaJIT, and a network for the pinned PyPI
+# and npm packages, which go to a folder that is removed at the end.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/make" && pwd)
 work=$(mktemp -d)
@@ -16,6 +16,14 @@ g++ -std=c++17 -O2 -Wall -Wextra -o std "$here/libstdcxx.cpp"
 ./std >"$lines/libstdcxx.cpp.lines"
 gcc -O2 -Wall -Wextra -o gsl "$here/gsl.c" -lgsl -lgslcblas -lm
 ./gsl >"$lines/gsl.c.lines"
+gcc -O2 -Wall -Wextra -o glibc "$here/glibc.c" -lm
+./glibc >"$lines/glibc.c.lines"
+perl "$here/perl.pl" >"$lines/perl.pl.lines"
+GOCACHE=$work/go go run "$here/go.go" >"$lines/go.go.lines"
+for lua in lua51=lua5.1 lua53=lua5.3 lua54=lua5.4 luajit=luajit; do
+    runtime=$("${lua#*=}" -v 2>&1 | cut -d' ' -f1,2)
+    "${lua#*=}" "$here/lua.lua" "${lua%=*}.random" "$runtime"
+done >"$lines/lua.lua.lines"
 php "$here/php.php" >"$lines/php.php.lines"
 python3 "$here/cpython.py" >"$lines/cpython.py.lines"
 python3 "$here/paper.py" >"$lines/paper.py.lines"
@@ -43,8 +51,9 @@ for seed in 0 1 42 12345 2147483648 4294967295; do
 done >"$lines/jsc.js.lines"
 
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check numpy==2.4.6 randomgen==2.5.1 dotnetcore2==3.1.23
+venv/bin/pip install --quiet --disable-pip-version-check numpy==2.4.6 randomgen==2.5.1 dotnetcore2==3.1.23 torch==2.13.0
 venv/bin/python "$here/pypi.py" "$lines/Jdk.java.lines" >"$lines/pypi.py.lines"
+venv/bin/python "$here/torch_cpu.py" >"$lines/torch_cpu.py.lines"
 
 # One program under both runtimes: Mono's class library is that of .NET Framework 4.
 mcs -out:Dotnet.exe "$here/Dotnet.cs"

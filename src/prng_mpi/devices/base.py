@@ -110,7 +110,8 @@ class Device(ABC):
             self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
             if search.space:
                 hits = hits[search.space.real(hits["seed"])]
-            parts.append(np.sort(hits, order="seed"))
+            # A CPU gives them in order already, which costs this kind of sort next to nothing.
+            parts.append(hits[np.argsort(hits["seed"], kind="stable")])
             at += size
         return np.concatenate(parts)
 

@@ -98,8 +98,8 @@ def build(text: str, kind: str) -> Path:
 
 
 def pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
-    """Where an array begins, for a C function."""
-    return ctypes.c_void_p(array.ctypes.data)
+    """Where an array begins, for a C function; the pointer keeps the array alive."""
+    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np.uint32], ctypes.c_void_p]:
@@ -108,6 +108,18 @@ def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np
     if len(buffer) < words + 16:
         buffer = np.zeros(words + 16, np.uint32)
     return buffer, ctypes.c_void_p((buffer.ctypes.data + 63) & ~63)
+
+
+# `square` in kernels/square.h, field by field.
+SQUARE = np.dtype(
+    [
+        (name, "<u8")
+        for name in (
+            *("slots", "depth", "shift", "scale", "turn", "bound", "bits", "seed_xor"),
+            *("positions", "looks", "room", "marked"),
+        )
+    ]
+)
 
 
 class CpuDevice(Device):
@@ -132,6 +144,7 @@ class CpuDevice(Device):
             self.tuner = Tuner(self.shapes, launch_memory(self.name, text))
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
+        self._square_buffer = np.zeros(0, np.uint32)
         self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
 
     def jump_table(self, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
@@ -160,6 +173,20 @@ class CpuDevice(Device):
         self._group_buffer, address = _aligned(self._group_buffer, reach * self._group_words)
         return address
 
+    def _square(self, search: Search) -> npt.NDArray[np.void]:
+        """The kernel's `square`, shape (1,); no slots where this build or this search has none."""
+        record = np.zeros(1, SQUARE)
+        square = search.square if self.kind == "cpu" and hasattr(self._library, "square_words") else None
+        if square is not None:
+            slots = len(square.positions)
+            self._square_buffer, room = _aligned(
+                self._square_buffer, self._library.square_words(ctypes.c_uint64(slots))
+            )
+            values = dict(vars(square), slots=slots, depth=square.looks.shape[1], room=room.value, marked=0)
+            values |= {key: getattr(square, key).ctypes.data for key in ("positions", "looks")}
+            record[0] = tuple(values[key] for key in SQUARE.names or ())
+        return record
+
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
         record, table, jumps = self._prepared(search)
         hits, found = np.zeros(capacity, HIT), np.zeros(1, np.uint64)
@@ -171,7 +198,7 @@ class CpuDevice(Device):
         if self.kind == "emulated":
             self._library.sieve_emulated(*self._grid(), *arguments)
         else:
-            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])))
+            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(self._square(search)))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:

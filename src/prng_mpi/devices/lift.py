@@ -24,13 +24,15 @@ _LIFT = np.dtype(
 _FOUND = np.dtype([("seed", "<u8"), ("matches", "<u4"), ("pad", "<u4")])
 _AFFINE = np.dtype([("a", "<u8"), ("c", "<u8")])
 
-# As measured on one core: looks at low parts, at completions, and of the lanes, in a second; seconds to check a survivor.
+# As measured on one core: looks at low parts, at completions, of the lanes, and of them by squares, in a second; seconds to
+# check a survivor.
 # How much of a search may be lost to rejected words.
 LOW_LOOKS = 8e9
 HIGH_LOOKS = 3e9
 LANE_LOOKS = 4e9
 LOOKS_SLOWER = 4.0
 HYBRID_SLOWER = 8.0
+SQUARE_LOOKS = 2e10
 SURVIVOR = 6e-6
 MISS_MOST = 1e-2
 MAX_LOW_BITS = 28
@@ -69,15 +71,16 @@ def forecast(search: Search) -> Forecast:
     return Forecast("", low_looks / LOW_LOOKS + high_looks / HIGH_LOOKS + true * SURVIVOR, miss)
 
 
-def lane_seconds(search: Search, seeds: int) -> float:
-    """Roughly what the lanes of one core take for a search over so many seeds."""
+def lane_seconds(search: Search, seeds: int, squares: bool = False) -> float:
+    """Roughly what the lanes of one core take for a search over so many seeds; squares: where the algebra allows, by squares."""
+    looks = SQUARE_LOOKS if squares and search.square is not None else LANE_LOOKS
     seeding = kernels.family(search.recipe.family).seeding_looks.get(search.recipe.seeding, 0)
     if search.misses is not None:
         return seeds * (seeding + search.looks) / LANE_LOOKS * HYBRID_SLOWER
     # A side that survives is rare, so the draws behind are looked at where they are the only ones.
     first = search.sides[0]
     slower = 1.0 if search.reach else LOOKS_SLOWER
-    return seeds * (seeding + slower * search.per_seed * (len(first.draws) - first.need + 1.0)) / LANE_LOOKS
+    return seeds * (seeding + slower * search.per_seed * (len(first.draws) - first.need + 1.0)) / looks
 
 
 class LiftDevice(Device):
