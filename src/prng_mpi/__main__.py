@@ -18,6 +18,7 @@ STEPS = {
     "coverage": "which seeds of a search are done, over one folder or several, and which are not",
     "report": "one HTML file with verdict, evidence, figures and provenance of a run",
     "doctor": "what would stop or spoil a run on these hosts, and the remedy",
+    "window_optimizer": "which window, skips, threshold, direction and recipe have evidence: trials beside decoys",
     "bench": "measure the devices of all ranks, or this program against another",
 }
 

@@ -24,7 +24,8 @@ from prng_mpi.scheduler import Event, Lease, Scheduler
 
 Hits = npt.NDArray[np.void]
 # Everything in [start, stop), or None if `stopped` answered True before the end: hits, or what else a step has ranks do.
-Compute = Callable[[int, int, Callable[[], bool]], Any]
+# Where a farm has `told`, its two values stand in for start and stop.
+Compute = Callable[[Any, Any, Callable[[], bool]], Any]
 
 # How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
 NAP = 0.002
@@ -69,13 +70,13 @@ class Worker:
 
     def __init__(self, compute: Compute) -> None:
         self._compute = compute
-        self._todo: queue.SimpleQueue[tuple[int, int, int] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[tuple[int, Any, Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
         self._thread.start()
 
-    def submit(self, lease: int, start: int, stop: int) -> None:
+    def submit(self, lease: int, start: Any, stop: Any) -> None:
         """Compute [start, stop) next."""
         self._todo.put((lease, start, stop))
 
@@ -213,9 +214,10 @@ class Farm:
         requests: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
         check: Callable[[Lease, Any], str] = _outside,
+        told: Callable[[Lease], tuple[Any, Any]] = lambda lease: (lease.start, lease.stop),
     ) -> None:
         """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once);
-        check: why an answer can't be one to its lease, empty if it can."""
+        check: why an answer can't be one to its lease, empty if it can; told: what a rank is told of a lease."""
         self.comm, self.scheduler, self.log, self.show, self.requests, self.clock = (
             comm,
             scheduler,
@@ -224,7 +226,7 @@ class Farm:
             requests,
             clock,
         )
-        self._check = check
+        self._check, self._told = check, told
         self.state = State({rank: RankState() for rank in range(comm.size)}, clock())
         self._leases: dict[int, Lease] = {}
         self._idle: set[int] = set()
@@ -355,9 +357,9 @@ class Farm:
             assert card is not None
             self.log.issued(lease, card)
             if rank == 0 and self._worker:
-                self._worker.submit(lease.id, lease.start, lease.stop)
+                self._worker.submit(lease.id, *self._told(lease))
             else:
-                self.comm.send(rank, Tag.CHUNK, (lease.id, lease.start, lease.stop))
+                self.comm.send(rank, Tag.CHUNK, (lease.id, *self._told(lease)))
         return busy
 
     def _note(self, event: Event) -> None:

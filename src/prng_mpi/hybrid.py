@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi.search import Search, Side
-from prng_mpi.statistics import STRONG_LOG10, Chance, Floats, Plan, joint_tails
+from prng_mpi.statistics import STRONG_LOG10, Chance, Floats, Plan, joint_tails, side_tails
 
 Ints = npt.NDArray[np.int64]
 Values = npt.NDArray[np.uint32]
@@ -245,24 +245,32 @@ def _shifted(sums: npt.NDArray[np.longdouble], start: int, width: int) -> npt.ND
     return np.asarray(sums[:, low])
 
 
+def tails(search: Search) -> Floats:
+    """log10 of what one hypothesis has of reaching each side's need and m matches in all, m = 0..k, shape (k + 1,): its chance
+    at a constant skip, an upper bound for the best path at an offset."""
+    p, at, parts = search.chances(), 0, []
+    if search.misses is None:
+        return side_tails(p, [(len(s.draws), s.need) for s in search.sides])
+    for s in search.sides:
+        parts.append((side_expectations(p[at : at + len(s.draws)], search.reach_of(s), search.misses), s.need))
+        at += len(s.draws)
+    return joint_tails(parts)
+
+
 def plan(search: Search, seeds: int, looks: int = 1) -> Plan:
     """What chance alone makes of a hybrid search over `seeds` seeds; tails are upper bounds, the expected count simulated
     where chance survivors are many enough, else the bound as well."""
-    p, at, parts = search.chances(), 0, []
-    for s in search.sides:
-        parts.append((side_expectations(p[at : at + len(s.draws)], search.reach_of(s), search.misses or 0), s.need))
-        at += len(s.draws)
-    tails = joint_tails(parts)
+    chances = tails(search)
     n_hyp = seeds * search.per_seed * looks
     log10_n = math.log10(n_hyp)
-    chance = _chance(search, float(tails[search.least]) + math.log10(search.n_offsets), seeds)
+    chance = _chance(search, float(chances[search.least]) + math.log10(search.n_offsets), seeds)
     expected = seeds * chance.p
     return Plan(
         seeds=seeds, skips=1, offsets=search.n_offsets, looks=looks, n_hypotheses=n_hyp, k=search.k, need=search.least,
-        log10_p1=float(tails[search.least]), log10_E=float(tails[search.least]) + log10_n,
-        best_log10_E=float(tails[-1]) + log10_n, expected_survivors=expected,
+        log10_p1=float(chances[search.least]), log10_E=float(chances[search.least]) + log10_n,
+        best_log10_E=float(chances[-1]) + log10_n, expected_survivors=expected,
         sigma=math.hypot(math.sqrt(expected * (1 - chance.p)), expected * chance.relative_error),
-        chance=chance, draws_needed=0, tails=tails,
+        chance=chance, draws_needed=0, tails=chances,
     )  # fmt: skip
 
 

@@ -179,7 +179,8 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     chosen = recipe(o.recipe)
     chosen.check_modulus(o.modulus)
     history = read_history(o.draws, o.sessions, partial=True)
-    seeds = _seeds(o, chosen)
+    limit = chosen.seed_limit(chosen.params(o.param))
+    seeds = spaces.chosen(o.seeds, o.seed_start, o.seed_end, limit, DEFAULT_SEED_END, chosen.name)
     search, later = _search(o, chosen, history)
     if seeds.pids is not None:
         search = replace(search, space=seeds)
@@ -205,26 +206,6 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     # Another search, a damaged ledger, a folder that can't be written: refused before anything starts.
     Ledger.open(folder / "ledger.sqlite", identity, resume=o.resume).close()
     return job
-
-
-def _seeds(o: SieveOptions, chosen: Recipe) -> Space:
-    """The seeds to search. Raises UsageError."""
-    limit = chosen.seed_limit(chosen.params(o.param))
-    if o.seeds:
-        if o.seed_start is not None or o.seed_end is not None:
-            raise UsageError("--seeds says which seeds; leave out --seed-start and --seed-end")
-        named = spaces.space(o.seeds)
-        named.check(limit, chosen.name)
-        return named
-    start = o.seed_start or 0
-    end = o.seed_end if o.seed_end is not None else min(limit, DEFAULT_SEED_END)
-    if not start < end:
-        raise UsageError(
-            f"--seed-start {start} --seed-end {end} is an empty range: the end is excluded and must be larger"
-        )
-    if end > limit:
-        raise UsageError(f"--seed-end {end}: seeds of recipe {chosen.name} end at {limit}")
-    return spaces.interval(start, end)
 
 
 def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, Later]:

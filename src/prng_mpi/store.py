@@ -113,20 +113,25 @@ def write_results(
     # configuration) need the layout of HDF5 1.10.
     with h5py.File(path.name, "w", driver="core", backing_store=False, libver="v110") as file:
         for name, table in tables.items():
-            dataset = file.create_dataset(
-                name, data=table, maxshape=(None,), chunks=(max(1, min(len(table), 1 << 14)),),
-                compression="gzip", shuffle=True,
-            )  # fmt: skip
-            dataset.attrs["long_name"] = _COLUMNS[name]
+            _write_table(file, name, table, _COLUMNS[name])
         if paths:
             # Rows of the survivors as they are stored.
             _write_paths(file.create_group("paths"), {**paths, "survivor": np.argsort(order)[paths["survivor"]]})
         _write_histogram(file.create_group("match_histogram"), *histogram)
         file.attrs.update({"NX_class": "NXroot", "default": "match_histogram"})
-        for name, value in {**attributes, "schema_version": SCHEMA_VERSION}.items():
-            file.attrs[name] = _attribute(value)
-        file.flush()
-        image = file.id.get_file_image()
+        image = _image(file, attributes)
+    _replace(path, image)
+
+
+def write_tables(path: Path, tables: Mapping[str, tuple[NDArray[np.void], str]], attributes: Mapping[str, Any]) -> None:
+    """Write an HDF5 file of tables whole or not at all. tables: by name, rows (n,) and what they mean; attributes: as those of
+    `write_results`, which see for what it raises."""
+    import h5py
+
+    with h5py.File(path.name, "w", driver="core", backing_store=False, libver="v110") as file:
+        for name, (table, long_name) in tables.items():
+            _write_table(file, name, table, long_name)
+        image = _image(file, attributes)
     _replace(path, image)
 
 
@@ -334,6 +339,22 @@ def _replace(path: Path, content: bytes) -> None:
             f"can't write {path} ({error}); what was searched is safe in the ledger: free some space, "
             "then give the same command again"
         ) from error
+
+
+def _write_table(file: h5py.File, name: str, table: NDArray[np.void], long_name: str) -> None:
+    dataset = file.create_dataset(
+        name, data=table, maxshape=(None,), chunks=(max(1, min(len(table), 1 << 14)),), compression="gzip", shuffle=True
+    )
+    dataset.attrs["long_name"] = long_name
+
+
+def _image(file: h5py.File, attributes: Mapping[str, Any]) -> bytes:
+    """The bytes of a file made in memory, with its attributes."""
+    for name, value in {**attributes, "schema_version": SCHEMA_VERSION}.items():
+        file.attrs[name] = _attribute(value)
+    file.flush()
+    image: bytes = file.id.get_file_image()
+    return image
 
 
 def _write_histogram(group: h5py.Group, matches: NDArray[Any], observed: NDArray[Any], expected: NDArray[Any]) -> None:
