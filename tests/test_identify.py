@@ -202,7 +202,9 @@ def test_what_can_not_be_is_excluded_with_the_reason(tmp_path: Path) -> None:
     assert "the call takes a range of 2 to 2147483647" in excluded["java.nextInt"]
     few = told(write_draws(tmp_path, [1, 2, 3, 4]), *BRIEF, code=1)
     assert not few["results"]
-    assert "4 draws can't tell it from chance: E < 1e-3 takes 6 draws" in few["excluded"]["php71.mt_rand"]
+    # Recipes that give the same draws stand together.
+    why = next(why for names, why in few["excluded"].items() if "php71.mt_rand" in names.split())
+    assert "4 draws can't tell it from chance: E < 1e-3 takes 6 draws" in why
 
 
 def test_an_lcg_is_not_excluded_by_its_own_pattern(tmp_path: Path) -> None:
