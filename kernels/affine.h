@@ -2,6 +2,8 @@
    jumps over any number of outputs at the price of one. F. B. Brown, "Random number generation with arbitrary
    strides", Trans. Am. Nucl. Soc. 71 (1994). */
 
+#include "fold31.h"
+
 #define HAS_JUMP 1
 typedef struct { u64 a, c; } jump;
 
@@ -28,20 +30,7 @@ FN jump affine_back(u64 a, u64 c) {
     return j;
 }
 
-/* The same modulo the prime 2^31 - 1; a, c and x below 2^32. */
-#define M31 0x7fffffffull
-FN u64 fold31(u64 x) {
-    x = (x & M31) + (x >> 31);
-    x = (x & M31) + (x >> 31);
-    return x >= M31 ? x - M31 : x;
-}
-
-FN w64 fold31_lanes(w64 x) {
-    x = (x & M31) + (x >> 31);
-    x = (x & M31) + (x >> 31);
-    return least64(x, x - M31);
-}
-
+/* The same modulo the prime 2^31 - 1; a and c below 2^32. */
 FN jump affine_power31(u64 a, u64 c, u64 n) {
     jump j = {1, 0};
     for (; n; n >>= 1) {

@@ -14,27 +14,40 @@ FN u32 inside(u32 value, const side *d, u32 i) {
     return 0;
 }
 
-/* The events of a side under any offset, in order of output, into the lists from slot `list` on. Output y of the scan is
-   output x = y - shift of the side, where shift is how far the offset is past the scan's first. */
+/* Whether event (y, i) may come right after event f on a path. */
+FN u32 follows(const side *d, u32 y, u32 i, u32 f, u32 misses, u32 list, u32 lane, BUFFER) {
+    u32 apart = y - EVENT(f, 0, lane), j = EVENT(f, 1, lane);
+    return j < i && i - j <= misses + 1 && apart >= d->from[i] - d->from[j] && apart <= d->to[i] - d->to[j];
+}
+
+/* The events of a side that can be on a path with enough matches under some offset, in order of output, into the lists from
+   slot `list` on. Output y of the scan is output x = y - shift of the side, where shift is how far the offset is past the
+   scan's first. */
 FN void collect(const side *d, u32 back, streams *t, const search *q, u32 list, u32 *count, BUFFER) {
-    u32 shifts = (u32)(q->offset_max - q->offset_min), misses = (u32)q->misses, n = d->n;
-    /* No path goes on past the last output that a draw after at most `misses` missed ones can be. */
-    u32 alive = d->to[misses < n ? misses : n - 1] + shifts;
+    u32 shifts = (u32)(q->offset_max - q->offset_min), misses = (u32)q->misses, n = d->n, spare = n - d->need;
+    /* The last output at which a path can begin, or go on from an event: no later one is worth a look. */
+    u32 alive = d->to[misses < spare ? misses : spare] + shifts;
     for (u32 i = 0; i < LANES; i++) count[i] = 0;
     for (u32 y = d->from[0]; y <= alive; y++) {
         i64 a = back ? (i64)q->offset_max - 1 - y : (i64)q->offset_min + y;
         w32 value = output_at(t, a, q, PASS_BUFFER);
-        w32 heads = gather32(d->heads, value & all32(d->buckets - 1));
-        if (!any(above(heads, all32(0)))) continue;
-        for (u32 lane = 0; lane < LANES; lane++) {
-            u32 item = LANE(heads, lane);
-            if (!item) continue;
+        for (u32 some = members(d->heads + d->buckets, value, d->buckets); some; some &= some - 1) {
+            u32 lane = lowest_bit(some);
+            u32 item = d->heads[LANE(value, lane) & (d->buckets - 1)];
             for (u32 i; (i = d->items[item]) != NO_ITEM; item++) {
                 if (y < d->from[i] || y > d->to[i] + shifts || !inside(LANE(value, lane), d, i)) continue;
-                u32 e = count[lane]++, next = i + misses + 1;
+                u32 e = count[lane], length = i <= misses;
+                for (u32 f = e; f-- > 0;)
+                    if (EVENT(f, 2, lane) >= length && follows(d, y, i, f, misses, list, lane, PASS_BUFFER))
+                        length = EVENT(f, 2, lane) + 1;
+                if (!length || length + n - 1 - i < d->need) continue;
                 EVENT(e, 0, lane) = y;
                 EVENT(e, 1, lane) = i;
-                u32 reach = next < n ? y + (d->to[next] - d->to[i]) : d->to[n - 1] + shifts;
+                EVENT(e, 2, lane) = length;
+                count[lane]++;
+                u32 next = i + misses + 1 < length + spare ? i + misses + 1 : length + spare;
+                next = next < n ? next : n - 1;
+                u32 reach = next > i ? y + (d->to[next] - d->to[i]) : 0;
                 alive = alive > reach ? alive : reach;
             }
         }
@@ -50,11 +63,9 @@ FN u32 longest(const side *d, u32 count, u32 shift, u32 misses, u32 list, u32 la
             length = i <= misses;
             u32 far = d->to[i] - d->to[i > misses ? i - misses - 1 : 0];
             for (u32 f = e; f-- > 0;) {
-                u32 apart = y - EVENT(f, 0, lane), j = EVENT(f, 1, lane), before = EVENT(f, 2, lane);
-                if (apart > far) break;
-                if (j < i && i - j <= misses + 1 && before >= length && before && apart >= d->from[i] - d->from[j] &&
-                    apart <= d->to[i] - d->to[j])
-                    length = before + 1;
+                u32 before = EVENT(f, 2, lane);
+                if (y - EVENT(f, 0, lane) > far) break;
+                if (before && before >= length && follows(d, y, i, f, misses, list, lane, PASS_BUFFER)) length = before + 1;
             }
             if (d->n - 1 - i <= misses && length > most) most = length;
         }

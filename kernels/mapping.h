@@ -2,9 +2,13 @@
    caller. `take` makes one raw value of WORDS words; a mapping turns it into `value` and answers which lanes accept
    it. A lane that rejects takes the next raw value. Constants that depend on M come from the host in `search`. */
 
+#include "halves.h"
+
 typedef struct {
     /* the mapping */
     u64 modulus, magic32, magic64, bits, mask, limit, power_of_two;
+    /* the family's least word; how many words each value has where the called function divides, and floor(2^32 / that) */
+    u64 least, share, magic_share;
     /* x mod M can be d where (x - d) inverse, turned right by twos, is at most quotient (M = odd 2^twos) */
     u64 inverse, twos, quotient;
     /* the window and the hypotheses of each seed */
@@ -99,6 +103,10 @@ FN w32 hint64(w32 hopes, w64 x, u32 d, const search *q) {
     return count_upto64(hopes, turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
 }
 
+#define UNIT53 (1.0 / 9007199254740992.0)
+#define UNIT31 (1.0 / 2147483648.0)
+#define UNIT24 (1.0f / 16777216.0f)
+
 #if WORDS == 1
 #if WORD_BITS == 64
 /* x % M */
@@ -108,6 +116,80 @@ FN w32 map_mod(raw x, w32 *value, const search *q) {
 }
 
 FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint64(hopes, x, d, q); }
+
+/* Math.floor(Math.random() * M) of a word of 53 bits, Math.random() = word 2^-53: V8 13.6,
+   src/base/utils/random-number-generator.h; WebKit, Source/WTF/wtf/WeakRandom.h. */
+FN w32 map_unit53(raw x, w32 *value, const search *q) {
+    *value = scaled(x, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* The same where Math.random() has 52 bits, the mantissa of a number from 1 to 2: V8 12.4, the same file. */
+FN w32 map_unit52(raw x, w32 *value, const search *q) {
+    *value = scaled(x >> 1, 2 * UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (word M) >> 32 of a word of 32 bits: Delphi, System.pas, Random. */
+FN w32 map_multiply(raw x, w32 *value, const search *q) {
+    *value = low(x * q->modulus >> 32);
+    return all32(~0u);
+}
+
+/* Int(Rnd * M) of a word of 24 bits, Rnd = word 2^-24: a Single times an Integer is a Single, [MS-VBAL] 5.6.9.3. */
+FN w32 map_single24(raw x, w32 *value, const search *q) {
+    *value = scaled_single(low(x), UNIT24 * (float)q->modulus);
+    return all32(~0u);
+}
+/* (int)(random() * M), random() = (x >> 11) 2^-53: numpy 2, random/src/distributions, next_double of each bit generator. */
+FN w32 map_top53(raw x, w32 *value, const search *q) {
+    *value = scaled(x >> 11, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (int)(u * M), u = word 2^-48 or word 2^-52: C's drand48() and Perl's, util.c Perl_drand48_r; LuaJIT's math.random(),
+   lib_math.c. */
+FN w32 map_scaled48(raw x, w32 *value, const search *q) {
+    *value = scaled(x, 32 * UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+FN w32 map_scaled52(raw x, w32 *value, const search *q) {
+    *value = scaled(x, 2 * UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* As map_masked, of a 64-bit word: Lua 5.4, lmathlib.c project. */
+FN w32 map_masked(raw x, w32 *value, const search *q) {
+    *value = low(x) & (u32)q->mask;
+    return ~above(*value, all32((u32)(q->modulus - 1)));
+}
+
+/* The high half of x M, again while the low half is below 2^64 mod M: libstdc++ 12, bits/uniform_int_dist.h _S_nd. */
+FN w32 map_lemire64(raw x, w32 *value, const search *q) {
+    *value = low(mul_high64(x, q->modulus));
+    return upto64(all64(~q->limit), x * q->modulus);
+}
+
+/* Int63() >> 32; low bits for a power of two, else u % M, again while u is above the last full multiple: Go 1.19,
+   math/rand/rand.go Int31n, which Intn calls. */
+FN w32 map_go(raw x, w32 *value, const search *q) {
+    w32 u = high(x) & 0x7fffffffu;
+    if (q->power_of_two) {
+        *value = u & (u32)(q->modulus - 1);
+        return all32(~0u);
+    }
+    *value = reduce32(u, q);
+    return upto(u, all32((u32)q->limit));
+}
+
+FN w32 map_go_hint(w32 hopes, raw x, u32 d, const search *q) {
+    w32 u = high(x) & 0x7fffffffu;
+    if (q->power_of_two) return hopes - equal(u & (u32)(q->modulus - 1), all32(d));
+    return hint32(hopes, u, d, q);
+}
+
+FN w32 map_go_refuses(raw x, const search *q) { return above(high(x) & 0x7fffffffu, all32((u32)q->limit)); }
 #else
 FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x, d, q); }
 
@@ -135,6 +217,56 @@ FN w32 map_java_hint(w32 hopes, raw x, u32 d, const search *q) {
 }
 
 FN w32 map_java_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit << 1 | 1)); }
+
+/* java.util.Random.nextInt(a, a + M): a power of two takes the low bits of nextInt(), else as nextInt(M). JDK 17,
+   jdk/internal/util/random/RandomSupport.java, boundedNextInt. */
+FN w32 map_java_range(raw x, w32 *value, const search *q) {
+    if (q->power_of_two) {
+        *value = x & (u32)(q->modulus - 1);
+        return all32(~0u);
+    }
+    return map_java(x, value, q);
+}
+
+FN w32 map_java_range_hint(w32 hopes, raw x, u32 d, const search *q) {
+    if (q->power_of_two) return hopes - equal(x & (u32)(q->modulus - 1), all32(d));
+    return hint32(hopes, x >> 1, d, q);
+}
+
+FN w32 map_java_range_refuses(raw x, const search *q) { return map_java_refuses(x, q); }
+
+/* (int)(nextFloat() * M), nextFloat() = next(24) 2^-24 and both floats: JDK 17, java/util/Random.java. */
+FN w32 map_single24(raw x, w32 *value, const search *q) {
+    *value = scaled_single(x >> 8, UNIT24 * (float)q->modulus);
+    return all32(~0u);
+}
+
+/* (x >> 1) % M: mt_rand() % M in PHP, whose mt_rand() is (x >> 1). ext/standard/mt_rand.c. */
+FN w32 map_mod31(raw x, w32 *value, const search *q) {
+    *value = reduce32(x >> 1, q);
+    return all32(~0u);
+}
+
+FN w32 map_mod31_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x >> 1, d, q); }
+
+/* mt_rand(0, M - 1) = M ((x >> 1) 2^-31): PHP 7.0, ext/standard/php_rand.h, RAND_RANGE; since 7.1 in MT_RAND_PHP mode. */
+FN w32 map_php52(raw x, w32 *value, const search *q) {
+    *value = scaled(wide(x >> 1), UNIT31 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (int)(Sample() * M), Sample() = word (1 / (2^31 - 1)), both products rounded: .NET Framework 4.8,
+   mscorlib/system/random.cs. */
+FN w32 map_dotnet(raw x, w32 *value, const search *q) {
+    *value = scaled_twice(wide(x), 1.0 / 2147483647.0, (double)q->modulus);
+    return all32(~0u);
+}
+
+/* FLOOR(RAND() * M), RAND() = word / (2^30 - 1), both rounded: MariaDB 10.11, mysys/my_rnd.c. */
+FN w32 map_mysql(raw x, w32 *value, const search *q) {
+    *value = divided_scaled(wide(x), 1073741823.0, (double)q->modulus);
+    return all32(~0u);
+}
 
 /* The top bit_length(M) bits, again while >= M: CPython 3.11, Lib/random.py _randbelow_with_getrandbits. */
 FN w32 map_top_bits(raw x, w32 *value, const search *q) {
@@ -166,9 +298,50 @@ FN w32 map_php_hint(w32 hopes, raw x, u32 d, const search *q) {
 }
 
 FN w32 map_php_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit)); }
+
+/* The high half of x M, again while the low half is below 2^32 mod M (D. Lemire, Fast random integer generation in an
+   interval, ACM TOMACS 29(1), 2019), which of a power of two is the high bits: libstdc++ 12, bits/uniform_int_dist.h
+   _S_nd; numpy 2, random/src/distributions/distributions.c. */
+FN w32 map_lemire(raw x, w32 *value, const search *q) {
+    if (q->power_of_two) {
+        *value = x >> (u32)(33 - q->bits);
+        return all32(~0u);
+    }
+    *value = mul_high32(x, (u32)q->modulus);
+    return ~above(all32(~(u32)q->limit), x * (u32)q->modulus);
+}
+
+FN w32 map_lemire_hint(w32 hopes, raw x, u32 d, const search *q) {
+    if (q->power_of_two) return hopes - equal(x >> (u32)(33 - q->bits), all32(d));
+    return hopes - equal(mul_high32(x, (u32)q->modulus), all32(d));
+}
+
+FN w32 map_lemire_refuses(raw x, const search *q) {
+    return above(all32(~(u32)q->limit), x * (u32)q->modulus);
+}
+
+/* (int)(rand() / (RAND_MAX + 1.0) * M) of C on glibc; Lua 5.3, lmathlib.c math_random. */
+FN w32 map_scaled31(raw x, w32 *value, const search *q) {
+    *value = scaled(wide(x), UNIT31 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* floor((rand() % RAND_MAX) / RAND_MAX * M): Lua 5.1, lmathlib.c math_random. */
+FN w32 map_rand_max(raw x, w32 *value, const search *q) {
+    *value = divided_scaled(wide(least(x, x - 0x7fffffffu)), 2147483647.0, (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (x - least word) / share, again while M or more: libstdc++ 12, bits/uniform_int_dist.h, downscaling. */
+FN w32 map_divided(raw x, w32 *value, const search *q) {
+    w32 u = x - (u32)q->least;
+    w32 v = mul_high32(u, (u32)q->magic_share);
+    /* The reciprocal is at most one too small. */
+    *value = v - upto(all32((u32)q->share), u - v * (u32)q->share);
+    return above(all32((u32)q->modulus), *value);
+}
 #endif
 #else
-#define UNIT53 (1.0 / 9007199254740992.0)
 /* (int)(random() * M), random() = ((a >> 5) 2^26 + (b >> 6)) 2^-53: CPython 3.11, Modules/_randommodule.c. */
 FN w32 map_unit_27_26(raw x, w32 *value, const search *q) {
     w64 u = (x >> 37) << 26 | (x & 0xffffffffull) >> 6;
@@ -180,6 +353,14 @@ FN w32 map_unit_27_26(raw x, w32 *value, const search *q) {
 FN w32 map_unit_26_27(raw x, w32 *value, const search *q) {
     w64 u = (x >> 38) << 27 | (x & 0xffffffffull) >> 5;
     *value = scaled(u, UNIT53 * (double)q->modulus);
+    return all32(~0u);
+}
+
+/* (int)(canonical() * M), canonical() = (a + b 2^32) 2^-64 for words a, b, rounded to a double, and the double below 1
+   in place of 1: libstdc++ 12, bits/random.tcc generate_canonical. */
+FN w32 map_canonical(raw x, w32 *value, const search *q) {
+    f64_lanes u = smaller(nearest(x) * (1.0 / 18446744073709551616.0), 1 - UNIT53);
+    *value = whole(u * (double)q->modulus);
     return all32(~0u);
 }
 #endif

@@ -24,11 +24,15 @@
 #ifdef GPU
 #define FN static __device__ __forceinline__
 #define KERNEL extern "C" __global__ void
+#define TABLE static __constant__ const
+#define UNROLL _Pragma("unroll")
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 #else
 #define FN static inline __attribute__((always_inline))
+#define TABLE static const
+#define UNROLL _Pragma("GCC unroll 32")
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
@@ -59,7 +63,20 @@ FN w64 above64(w64 a, w64 b) { return a > b ? ~0ull : 0ull; }
 FN w32 upto(w32 a, w32 b) { return a <= b ? ~0u : 0u; }
 FN w32 upto64(w64 a, w64 b) { return a <= b ? ~0u : 0u; }
 FN u32 any(w32 mask) { return mask; }
+typedef double f64_lanes;
+FN f64_lanes real(w64 x) { return (double)x; }
+FN f64_lanes nearest(w64 x) { return (double)x; }
+FN w32 whole(f64_lanes x) { return (u32)x; }
 FN w32 scaled(w64 x, double factor) { return (u32)((double)x * factor); }
+FN w32 scaled_twice(w64 x, double unit, double factor) { return (u32)((double)x * unit * factor); }
+FN w32 divided_scaled(w64 x, double by, double factor) { return (u32)((double)x / by * factor); }
+FN w32 scaled_single(w32 x, float factor) { return (u32)((float)x * factor); }
+FN f64_lanes smaller(f64_lanes a, double b) { return a < b ? a : b; }
+#ifdef GPU
+FN w64 bits_of(f64_lanes x) { return (u64)__double_as_longlong(x); }
+#else
+FN w64 bits_of(f64_lanes x) { union { double x; u64 bits; } both = {x}; return both.bits; }
+#endif
 FN w32 ramp32(void) { return 0; }
 FN w64 ramp64(void) { return 0; }
 #define LANE(x, i) (x)
@@ -73,6 +90,8 @@ typedef u32 w32 __attribute__((vector_size(4 * LANES)));
 typedef u64 w64 __attribute__((vector_size(8 * LANES)));
 typedef long long i64_lanes __attribute__((vector_size(8 * LANES)));
 typedef double f64_lanes __attribute__((vector_size(8 * LANES)));
+typedef int i32_lanes __attribute__((vector_size(4 * LANES)));
+typedef float f32_lanes __attribute__((vector_size(4 * LANES)));
 FN w32 all32(u32 x) { return (w32){} + x; }
 FN w64 all64(u64 x) { return (w64){} + x; }
 FN w32 low(w64 x) { return __builtin_convertvector(x, w32); }
@@ -83,11 +102,24 @@ FN w32 above(w32 a, w32 b) { return (w32)(a > b); }
 FN w64 above64(w64 a, w64 b) { return (w64)(a > b); }
 FN w32 upto(w32 a, w32 b) { return (w32)(a <= b); }
 FN w32 upto64(w64 a, w64 b) { return low((w64)(a <= b)); }
-/* x < 2^53, so the conversion is exact and only the product rounds, as in the languages that scale a double. */
-FN w32 scaled(w64 x, double factor) {
-    f64_lanes product = __builtin_convertvector((i64_lanes)x, f64_lanes) * factor;
-    return low((w64)__builtin_convertvector(product, i64_lanes));
+/* x < 2^53, so the conversion is exact and only what follows rounds, each operation on its own, as in the languages that
+   scale a double. */
+FN f64_lanes real(w64 x) { return __builtin_convertvector((i64_lanes)x, f64_lanes); }
+FN w32 whole(f64_lanes x) { return low((w64)__builtin_convertvector(x, i64_lanes)); }
+FN w32 scaled(w64 x, double factor) { return whole(real(x) * factor); }
+FN w32 scaled_twice(w64 x, double unit, double factor) { return whole(real(x) * unit * factor); }
+FN w32 divided_scaled(w64 x, double by, double factor) { return whole(real(x) / by * factor); }
+/* The same with a float, for x < 2^24. */
+FN w32 scaled_single(w32 x, float factor) {
+    return (w32)__builtin_convertvector(__builtin_convertvector((i32_lanes)x, f32_lanes) * factor, i32_lanes);
 }
+/* The double nearest to any 64 bits. */
+FN f64_lanes nearest(w64 x) { return __builtin_convertvector(x, f64_lanes); }
+FN f64_lanes smaller(f64_lanes a, double b) {
+    w64 less = (w64)(a < b);
+    return (f64_lanes)(((w64)a & less) | ((w64)((f64_lanes){} + b) & ~less));
+}
+FN w64 bits_of(f64_lanes x) { return (w64)x; }
 static const u32 ramp[16] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 FN w32 ramp32(void) { return *(const w32 *)ramp; }
 FN w64 ramp64(void) { return wide(ramp32()); }
@@ -131,6 +163,18 @@ FN w32 most(w32 a, w32 b) {
 FN w64 least64(w64 a, w64 b) { return pick64(above64(a, b), b, a); }
 #define ROTL32(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define ROTL64(x, n) (((x) << (n)) | ((x) >> (64 - (n))))
+
+/* x factor + term, rounded twice: never one instruction that rounds once. */
+FN f64_lanes times_plus(f64_lanes x, double factor, double term) {
+#if defined(__CUDACC_RTC__) || defined(__CUDACC__)
+    return __dadd_rn(__dmul_rn(x, factor), term);
+#else
+#ifdef GPU
+#pragma clang fp contract(off)
+#endif
+    return x * factor + term;
+#endif
+}
 
 /* n + 1 in the lanes where a is at most b. */
 FN w32 count_upto(w32 n, w32 a, w32 b) {
@@ -212,18 +256,35 @@ FN w64 mul_high64(w64 x, u64 y) {
 #endif
 }
 
-/* table[i] of each lane's i */
-FN w32 gather32(const u32 *table, w32 i) {
-#if LANES == 1
-    return table[i];
-#elif LANES == 16 && defined(__AVX512F__)
-    return (w32)_mm512_i32gather_epi32((__m512i)i, table, 4);
-#elif LANES == 8 && defined(__AVX2__)
-    return (w32)_mm256_i32gather_epi32((const int *)table, (__m256i)i, 4);
+/* The lanes, as bits, whose x modulo `size` (a power of two, at least 32) is in a set of bits. */
+FN u32 members(const u32 *set, w32 x, u32 size) {
+#if LANES > 1 && defined(__AVX512F__)
+#if LANES == 16
+    __m512i wide = (__m512i)x;
 #else
-    w32 x;
-    for (u32 lane = 0; lane < LANES; lane++) x[lane] = table[i[lane]];
-    return x;
+    __m512i wide = _mm512_zextsi256_si512((__m256i)x);
+#endif
+    __m512i at = _mm512_and_si512(_mm512_srli_epi32(wide, 5), _mm512_set1_epi32((int)(size / 32 - 1)));
+    __m512i words = size <= 1024 ? _mm512_permutex2var_epi32(_mm512_loadu_si512(set), at, _mm512_loadu_si512(set + 16))
+                                 : _mm512_i32gather_epi32(at, set, 4);
+    __m512i bit = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(wide, _mm512_set1_epi32(31)));
+    return _mm512_test_epi32_mask(words, bit) & ((1u << LANES) - 1);
+#else
+    u32 bits = 0;
+    for (u32 lane = 0; lane < LANES; lane++) {
+        u32 value = LANE(x, lane) & (size - 1);
+        bits |= (set[value >> 5] >> (value & 31) & 1) << lane;
+    }
+    return bits;
+#endif
+}
+
+/* Place of the lowest bit of x, which is not 0. */
+FN u32 lowest_bit(u32 x) {
+#ifdef GPU
+    return (u32)__ffs((int)x) - 1;
+#else
+    return (u32)__builtin_ctz(x);
 #endif
 }
 
@@ -237,10 +298,12 @@ typedef w32 word;
 typedef w64 wseed;
 FN wseed all_seeds(u64 x) { return all64(x); }
 FN wseed seeds_from(u64 start) { return all64(start) + ramp64(); }
+FN wseed rows_from(u64 start, u32 step) { return all64(start) + ramp64() * step; }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #else
 typedef w32 wseed;
 FN wseed all_seeds(u64 x) { return all32((u32)x); }
 FN wseed seeds_from(u64 start) { return all32((u32)start) + ramp32(); }
+FN wseed rows_from(u64 start, u32 step) { return all32((u32)start) + ramp32() * step; }
 FN u64 first_seed(wseed z) { return LANE(z, 0); }
 #endif

@@ -10,7 +10,8 @@ typedef struct {
     const u32 *from, *to;
     /* draw i may be any value of bounds[2 r] .. bounds[2 r] + bounds[2 r + 1], r = range[i] .. range[i + 1] - 1 */
     const u32 *range, *bounds;
-    /* hybrid: draws that a value of bucket `value % buckets` may be: items from heads[bucket] to NO_ITEM; 0 if none */
+    /* hybrid: draws that a value of bucket `value % buckets` may be: items from heads[bucket] to NO_ITEM; 0 if none. After
+       the heads a bit for each bucket, set if there is one. */
     const u32 *heads, *items;
 } side;
 

@@ -308,6 +308,9 @@ FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
     return any(above(highest, all32(n)) | refused);
 }
 
+#define EVERY_BLOCK ((1u << GROUP) - 1)
+
+/* Bit i: whether block i of the group that begins with seed `start` may hold a survivor. */
 FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps, word *kept) {
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach;
     state g[GROUP];
@@ -335,7 +338,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                     ALL hopes[b] = HINT(hopes[b], take(&g[b]), d, q);
                     u32 left = k - ++i;
                     if (left < need && !any_above(hopes, need - left - 1, refused)) break;
-                    if (i == k) return 1;
+                    if (i == k) return EVERY_BLOCK;
                     if (s) ALL leap(&g[b], over);
                 }
             }
@@ -350,7 +353,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
         ALL hopes[b] = all32(0);
         for (u32 i = 0;;) {
             u32 d = draws[i];
-            if (p >= reach) return 1;
+            if (p >= reach) return EVERY_BLOCK;
             for (; have < p; have++) ALL {
                 raw x = take(&g[b]);
                 REFUSE(x);
@@ -363,7 +366,11 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
             have++;
             u32 left = k - ++i;
             if (left < need && !any_above(hopes, need - left - 1, refused)) return 0;
-            if (i == k) return 1;
+            if (i == k) {
+                u32 blocks = 0;
+                ALL blocks |= (u32)!!any(above(hopes[b], all32(need - 1)) | refused) << b;
+                return blocks;
+            }
             p += s + 1;
         }
     }
@@ -373,7 +380,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
             ALL hopes[b] = all32(0);
             for (u32 i = 0;;) {
                 u32 d = draws[i];
-                if (p >= reach) return 1;
+                if (p >= reach) return EVERY_BLOCK;
                 for (; have <= p; have++) {
                     ALL {
                         raw x = take(&g[b]);
@@ -384,36 +391,77 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                 ALL hopes[b] = HINT(hopes[b], kept[p * GROUP + b], d, q);
                 u32 left = k - ++i;
                 if (left < need && !any_above(hopes, need - left - 1, refused)) break;
-                if (i == k) return 1;
+                if (i == k) return EVERY_BLOCK;
                 p += s + 1;
             }
         }
-    return any(refused) != 0;
+    return any(refused) ? EVERY_BLOCK : 0;
 }
 #endif
 
+#include "square.h"
+
+#if LANES > 1 && defined(HINT)
+/* Which blocks of a group need the full sieve: bit i, the i-th from `begin` on. Seeds are counted from `start`. */
+typedef struct {
+    u64 start, begin, end, size, glanced, promised;
+    u32 blocks;
+} view;
+
+/* Go on to the first group from `at` on that holds promise, or to the last of `groups`. */
+FN void glance(view *v, u64 at, u64 groups, const search *q, const u32 *draws, const jump *jumps, u32 *group_buffer,
+               square *sq) {
+    u64 passed = 0;
+#ifdef SQUARE
+    if (sq->slots)
+        passed = pass_squares(v->start + at, groups, q, draws, sq, &v->blocks);
+    else
+#endif
+        for (v->blocks = 0; passed < groups; passed++)
+            if ((v->blocks = promising(v->start + at + passed * v->size, q, draws, jumps, (word *)group_buffer))) break;
+    v->begin = at + passed * v->size;
+    v->end = v->begin + (v->blocks ? v->size : 0);
+    v->glanced += passed + 1;
+    v->promised += __builtin_popcount(v->blocks);
+}
+#endif
+
+/* Seeds start .. start + count - 1. What the glance needs comes last: room for the outputs of a group, and squares. */
 void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
-           u64 *found, u32 *buffer, u32 *group_buffer) {
+           u64 *found, u32 *buffer, u32 *group_buffer, square *sq) {
     const search local = *q;
+    u64 head = 0;
 #if LANES > 1 && defined(HINT)
-    u64 glances = 0, promises = 0;
+    view v = {start, 0, 0, local.reach ? GROUP * LANES : 0};
+#ifdef SQUARE
+    if (sq->slots) {
+        /* Squares begin at a multiple of their size. */
+        head = -start % (SIDE * SIDE);
+        v.size = SIDE * SIDE;
+        begin_squares(&local, sq);
+    }
 #endif
-    for (u64 n = 0; n < count; n += LANES) {
+#endif
+    for (u64 n = 0, next; n < count; n = next) {
 #if LANES > 1 && defined(HINT)
-        /* A filter that most groups pass is not worth a glance. */
-        if (local.reach && n % (GROUP * LANES) == 0)
-            for (; n + GROUP * LANES <= count && 2 * promises <= glances + 16; n += GROUP * LANES) {
-                glances++;
-                if (promising(start + n, &local, draws, jumps, (word *)group_buffer)) {
-                    promises++;
-                    break;
-                }
-            }
-        if (n >= count) break;
+        /* A filter that most blocks pass is not worth a glance. */
+        if (n >= head && n >= v.end && v.size && n + v.size <= count &&
+            2 * v.promised <= (v.glanced + 2) * (v.size / LANES)) {
+            glance(&v, n, (count - n) / v.size, &local, draws, jumps, group_buffer, sq);
+            n = v.begin;
+            if (n >= count) break;
+        }
+        if (n < v.end) {
+            u32 rest = v.blocks >> (n - v.begin) / LANES;
+            next = v.end;
+            if (!rest) continue;
+            n += (u64)__builtin_ctz(rest) * LANES;
+        }
 #endif
+        next = n < head && n + LANES > head ? head : n + LANES;
         best b = sieve_block(seeds_at(start + n, &local), &local, draws, jumps, buffer);
         if (!any(above(b.matches, all32(least_matches(&local) - 1)))) continue;
-        for (u32 i = 0; i < LANES && n + i < count; i++) {
+        for (u32 i = 0; n + i < next && n + i < count; i++) {
             if (LANE(b.matches, i) < least_matches(&local)) continue;
             if (*found < capacity) {
                 hit h = {start + n + i, LANE(b.skip, i), LANE(b.offset, i), (u32)local.window_start, LANE(b.matches, i)};

@@ -20,10 +20,12 @@ export PRTE_MCA_hwloc_default_binding_policy=${PRTE_MCA_hwloc_default_binding_po
 export PRTE_MCA_oob_tcp_keepalive_time=10 PRTE_MCA_oob_tcp_keepalive_intvl=3 PRTE_MCA_oob_tcp_keepalive_probes=3
 # numpy's threads are of no use to a rank and cost memory on hosts with many.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
-# mpirun gives every rank a terminal of its own, so whether a person looks is found out here.
-PRNG_MPI_TTY=$([ -t 1 ] && echo 1 || echo 0)
-export PRNG_MPI_TTY COLUMNS=${COLUMNS:-$(tput cols 2>/dev/null || echo 100)}
-export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS'
+# mpirun gives every rank a terminal of its own, so whether a person looks, and at how large a window, is found out here.
+# In $(...) standard output is a pipe.
+if [ -t 1 ]; then PRNG_MPI_TTY=1; else PRNG_MPI_TTY=0; fi
+{ PRNG_MPI_WINDOW=$(stty size <&3 2>/dev/null || echo 24 100); } 3>&1
+export PRNG_MPI_TTY COLUMNS=${COLUMNS:-${PRNG_MPI_WINDOW#* }} LINES=${LINES:-${PRNG_MPI_WINDOW% *}}
+export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;LINES;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS'
 
 # What mpirun needs to know of the ranks.
 if [ -n "${HOSTFILE:-}" ]; then
@@ -39,7 +41,8 @@ if ompi_info 2>/dev/null | grep -q 'FT MPI support: yes'; then
 fi
 
 # Start ranks so that Ctrl-C once finishes the chunks that run (exit 5) and twice ends at once (exit 3): mpirun itself
-# kills every rank at the first, so it gets a session of its own and, for each Ctrl-C, SIGUSR1, which it passes on.
+# kills every rank at the first, so it gets a session of its own and, for each Ctrl-C, SIGUSR1, which it passes on. So it
+# does SIGUSR2: show where the run is.
 run_ranks() {
     # What mpirun leaves in the temporary folder after a kill makes a later one with the same process id fail.
     local scratch status=0 pid
@@ -47,6 +50,7 @@ run_ranks() {
     TMPDIR=$scratch PRNG_MPI_EXIT=$scratch/exit setsid mpirun "${PRNG_MPI_RANKS[@]}" "$@" <&0 &
     pid=$!
     trap 'kill -USR1 $pid 2>/dev/null' INT USR1
+    trap 'kill -USR2 $pid 2>/dev/null' USR2
     trap 'kill -TERM $pid 2>/dev/null' TERM HUP
     # A trap ends a wait early; only the last one tells how mpirun ended.
     while kill -0 $pid 2>/dev/null; do wait $pid || true; done

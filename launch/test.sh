@@ -16,7 +16,8 @@ fi
 
 ruff check . && ruff format --check -q . && mypy
 # Campaigns of an hour wait for who asks for them: python -m pytest -m slow
-python -m pytest -q -m "not mpi and not slow"
+# A process per core; those of one file share compiled devices.
+python -m pytest -q -m "not mpi and not slow" -n auto
 for ranks in 2 4; do
     # Only root's report is worth reading; any rank's failure ends the run with its status.
     mpirun -np $ranks python -m pytest -q --color=no --with-mpi --only-mpi -m mpi tests

@@ -7,6 +7,8 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import math
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,7 +125,7 @@ def patchwork(case: Case) -> list[int]:
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A sieve over [start, start + count) with draws by `patchwork`; slice_seeds: how many in one launch; planted:
-    the seed that surely survives."""
+    the seed that surely survives; square: whether a CPU may glance at squares."""
 
     recipe: str
     modulus: int
@@ -137,6 +139,7 @@ class Case:
     slice_seeds: int = 4096
     mix: int = 1
     planted: int | None = None
+    square: bool = True
 
     def search(self) -> Search:
         ranges: dict[str, Any] = {"skips": self.skips, "offsets": self.offsets}
@@ -147,7 +150,8 @@ class Case:
     def hits(self, device: Device, search: Search) -> npt.NDArray[np.void]:
         """What a device finds."""
         work = self.slice_seeds * search.per_seed * self.k
-        with strategy(self.stride), mock.patch.multiple(device, first_slice=work, slice_seconds=0.0):
+        squares = contextlib.nullcontext() if self.square else mock.patch.object(Search, "square", None)
+        with strategy(self.stride), squares, mock.patch.multiple(device, first_slice=work, slice_seconds=0.0):
             hits = device.sieve(search, self.start, self.start + self.count)
         assert hits is not None
         return hits
@@ -171,6 +175,7 @@ CASES = (
     Case("ansi_lcg.mod", 2**32, 4, 2, (0, 6), (0, 0), start=2**32 - 300),
     Case("mt19937.mod", 1000, 6, 3, (1, 3), (0, 3)),
     Case("mt19937.mod", 1000, 12, 12, (0, 0), (0, 0), count=1500),
+    Case("mt19937.mod", 1000, 3, 3, count=1500),
     Case("mt19937.mod", 10, 5, 4, (60, 62), (220, 222), count=200),
     Case("mt19937.mod", 7, 3, 3, (110, 111), (620, 624), count=40),
     Case("xorshift32.mod", 2, 3, 1, (0, 1), (0, 1), count=5000),
@@ -196,8 +201,56 @@ CASES = (
     Case("php71.mt_rand", 2**31 + 1, 6, 3, (0, 2), (0, 2)),
     Case("php71.mt_rand", 1000, 8, 7, (0, 2), (0, 2), count=1000),
     Case("php71.mt_rand", 8, 8, 5, (0, 2), (0, 2), count=260),
+    Case("java17.nextIntRange", 1000, 8, 6, (0, 2), (0, 2), count=800),
+    Case("java17.nextIntRange", 1024, 8, 6, (0, 2), (0, 2), start=2**48 - 300),
+    Case("java.nextFloat", 1000, 8, 6, (0, 2), (0, 2), count=500),
+    Case("php71.mt_rand_mod", 1000, 8, 6, (0, 2), (0, 2), start=2**32 - 900, count=900),
+    Case("php52.mt_rand", 1000, 8, 6, (0, 2), (0, 2), count=500),
+    Case("php52.mt_rand_mod", 6, 12, 10, (0, 2), (220, 232), count=400),
+    # Offsets on both sides of a pool's end.
+    Case("v8_12.random", 37, 8, 6, (0, 1), (55, 66), start=2**64 - 90, count=90),
+    Case("v8_14.random", 1000, 5, 4, (0, 2), (0, 63), count=60),
+    Case("jsc.random", 1000, 8, 6, (0, 3), (0, 3), start=2**32 - 300),
+    Case("ruby.rand", 1000, 6, 4, (0, 2), (0, 2), count=200),
+    Case("dotnet.Next", 1000, 8, 6, (0, 3), (50, 53), start=2**31 - 300),
+    Case("mysql.RAND", 100, 8, 6, (0, 3), (0, 3), start=2**32 - 300),
+    Case("msvc.rand", 1000, 8, 6, (0, 3), (0, 3), start=2**31 - 300),
+    Case("delphi.Random", 1000, 8, 6, (0, 3), (0, 3), start=2**32 - 300, stride=False),
+    Case("vba.Rnd", 10, 9, 7, (0, 3), (0, 3), start=2**24 - 300),
+    Case("numpy.default_rng.integers", 1431655766, 6, 3, (0, 2), (0, 3), start=2**32 - 100),
+    Case("numpy.Philox.integers", 1000, 6, 5, (1, 2), (0, 2), start=2**64 - 200, count=200),
+    Case("numpy.SFC64.integers", 1024, 6, 5, (0, 2), (3, 4)),
+    Case("numpy.Philox.random", 37, 7, 4, (0, 3), (1, 3)),
+    Case("libstdcxx.mt19937.uniform_int", 1431655766, 5, 3, (0, 2), (0, 2), start=2**32 - 130, count=130),
+    Case("libstdcxx.mt19937.uniform_real", 1000, 5, 3, (0, 2), (0, 2), count=150),
+    Case("libstdcxx.mt19937_64.uniform_int", 1000, 5, 3, (0, 2), (150, 158), start=2**32 - 60, count=120),
+    Case("libstdcxx.default_random_engine.uniform_int", 2**30 + 1, 6, 3, (0, 2), (0, 2)),
+    Case("glibc.rand", 1000, 8, 5, (0, 3), (0, 40), count=1500),
+    Case("glibc.rand_scaled", 4_194_319, 4, 3, (0, 2), (0, 2), start=2**32 - 150, count=150),
+    Case("glibc.lrand48", 24, 8, 6, (0, 4), (0, 3), stride=True),
+    Case("perl.rand", 10, 6, 5, (0, 2), (0, 2), start=2**32 - 300),
+    Case("go.Intn", 2**30 + 1, 5, 3, (0, 2), (0, 2), start=2**31 - 150),
+    Case("go.Intn", 1000, 6, 6, (1, 1), (0, 1), count=1000),
+    Case("go.Intn", 8, 6, 5, (100, 101), (0, 2), count=100),
+    Case("lua51.random", 1000, 5, 3, (0, 2), (0, 2)),
+    Case("lua54.random", 2**31 + 1, 6, 3, (0, 2), (0, 2), start=2**64 - 300),
+    Case("luajit.random", 1000, 5, 3, (0, 2), (0, 2)),
+    # Squares: every bit of a quotient, both kinds of field, rows that are flagged one by one; and the same recipes without.
+    Case("xorshift32.mod", 2**31 + 1, 4, 4, count=700),
+    Case("ansi_lcg.mod", 2**30 + 1, 4, 4, (0, 2), (0, 1), start=2**31 - 300, count=900),
+    Case("lcg.mod", 2**31 + 1, 5, 5, (1, 3), (2, 2), start=2**32 - 1000, count=1000),
+    Case("java.mod", 2**31 + 1, 6, 5, (0, 2), start=2**33 - 400, count=1200),
+    Case("java.nextInt", 24, 9, 6, (0, 3), (0, 2), start=2**40 + 77, count=1200),
+    Case("orig.pcg32", 1000, 9, 7, (0, 3), start=1000, count=1500),
+    Case("xorshift128.mod", 125, 7, 5, (0, 3), start=2**31 - 700, count=1500, slice_seeds=601),
+    Case("java.mod", 1000, 8, 5, (0, 4), (0, 3), stride=True, square=False),
+    Case("java.nextInt", 1000, 5, 4, (4, 4), (1, 1), count=1000, square=False),
+    Case("lcg.mod", 10, 6, 3, (0, 2), (0, 2), stride=True, square=False),
+    Case("xorshift32.mod", 125, 6, 4, (0, 3), (0, 3), count=2000, square=False),
+    Case("xorshift32.mod", 1000, 6, 6, (3, 3), (2, 2), count=2000, square=False),
     # Seeds whose second word is rejected, at moduli where one of 25,000 is.
-    Case("java.nextInt", 200_000, 5, 5, start=5600, count=320, planted=5625),
+    Case("java.nextInt", 200_000, 5, 5, start=5370, count=320, planted=5625),
+    Case("java.nextInt", 200_000, 5, 5, start=5370, count=320, planted=5625, square=False),
     Case("php71.mt_rand", 300_000, 5, 5, start=14_500, count=512, planted=14_561),
 )
 
@@ -211,32 +264,77 @@ MAPPED = {
     "top_bits": (2, 3, 6, 1000, 1024, 2**31, 2**31 + 1, 2**32 - 1),
     "masked": (2, 3, 6, 1000, 1024, 2**31, 2**31 + 1, 2**32 - 1, 2**32),
     "php": (2, 3, 6, 1000, 1024, 2**31, 2**31 + 1, 2**32 - 1, 2**32),
+    "java_range": (2, 3, 6, 1000, 1024, 2**30, 2**30 + 1, 2**31 - 1),
+    "mod31": (2, 3, 6, 1000, 1024, 2**30 + 1, 2**31 - 1, 2**31),
+    "php52": (2, 3, 37, 1000, 1024, 2**30 + 1, 2**31 - 1, 2**31),
+    "single24": (2, 3, 37, 1000, 1024, 2**20 + 3, 2**24 - 1, 2**24),
+    "vba": (2, 3, 37, 1000, 1024, 2**15 - 1),
+    "unit52": (2, 3, 37, 1000, 1024, 2**31 + 1, 2**32 - 1, 2**32),
+    "unit53": (2, 3, 37, 1000, 1024, 2**31 + 1, 2**32 - 1, 2**32),
+    "dotnet": (2, 3, 37, 1000, 1024, 2**30 + 1, 2**31 - 1),
+    "mysql": (2, 3, 37, 1000, 1024, 2**30 - 1, 2**30 + 1, 2**31 - 1),
+    "multiply": (2, 3, 37, 1000, 1024, 2**31 + 1, 2**32 - 1, 2**32),
     "unit_27_26": (2, 3, 37, 1000, 2**31 + 1, 2**32),
     "unit_26_27": (2, 3, 37, 1000, 2**31 - 1),
+    "lemire": (2, 3, 6, 1000, 1024, 1431655766, 2**31, 2**31 + 1, 2**32 - 1, 2**32),
+    "lemire64": (2, 3, 6, 1000, 1024, 1431655766, 2**31, 2**31 + 1, 2**32 - 1, 2**32),
+    "divided": (2, 3, 6, 1000, 1024, 2**30, 2**30 + 1, 2**31 - 2),
+    "go": (2, 3, 6, 1000, 1024, 2**30, 2**30 + 1, 2**31 - 1),
+    "canonical": (2, 3, 37, 1000, 2**31 - 1, 2**31),
+    "top53": (2, 3, 37, 1000, 2**31 + 1, 2**32),
+    "scaled31": (2, 3, 37, 1000, 4_194_319, 2**31 - 1, 2**31),
+    "scaled48": (2, 3, 37, 1000, 4_194_319, 2**31 + 1, 2**32),
+    "scaled52": (2, 3, 37, 1000, 4_194_319, 2**31 + 1, 2**32),
+    "rand_max": (2, 3, 37, 1000, 4_194_319, 2**31 - 1),
 }
 _WORD = 2**32 - 1
+# Mappings of 64-bit words of which so many bits are used, and of words below 2^31 - 1.
+NARROW = {
+    **{"vba": 24, "unit52": 53, "unit53": 53, "multiply": 32, "scaled48": 48, "scaled52": 52},
+    **{"top53": 64, "lemire64": 64, "go": 64},
+}
+BELOW_PRIME = ("dotnet", "mysql")
+_PRIME = 2**31 - 1
+# Mappings of words of 32 bits that mean those below some number only.
+_BELOW = {"scaled31": 2**31, "rand_max": 2 * _PRIME}
 
 
 def mapping_recipe(mapping: str, low_first: bool = False) -> Recipe:
-    """A mapping after xorshift32, whose first word can be anything but 0: its step is undone by `seed_of`."""
-    name = f"xorshift32.{mapping}{'.low' * low_first}"
+    """A mapping after xorshift32, whose first word can be anything but 0: its step is undone by `seed_of`. One of other
+    words comes after x -> 5 x + 1 or after minstd."""
+    name = f"mapping.{mapping}{'.low' * low_first}"
+    if mapping in NARROW:
+        fixed = {"a": 5, "c": 1, "bits": NARROW[mapping], "shift": 0}
+        return dataclasses.replace(recipe("lcg.mod"), name=name, mapping=mapping, fixed=fixed)
+    if mapping in BELOW_PRIME:
+        return dataclasses.replace(recipe("minstd.mod"), name=name, mapping=mapping, known=())
     return dataclasses.replace(recipe("xorshift32.mod"), name=name, mapping=mapping, low_first=low_first)
 
 
-def _step(x: int) -> int:
+def _step(x: int, mapping: str) -> int:
+    if mapping in NARROW:
+        return (5 * x + 1) % 2 ** NARROW[mapping]
+    if mapping in BELOW_PRIME:
+        return x * 48271 % _PRIME
     x ^= x << 13 & _WORD
     x ^= x >> 17
     return x ^ (x << 5 & _WORD)
 
 
-def seed_of(word: int) -> int:
-    """The seed whose first xorshift32 word this is."""
+def seed_of(word: int, mapping: str = "mod") -> int:
+    """The seed whose first word, where a `mapping_recipe` has this mapping, this is."""
     x = word
-    for _ in range(7):
-        x = word ^ (x << 5 & _WORD)
-    x ^= x >> 17
-    x = x ^ (x << 13 & _WORD) ^ (x << 26 & _WORD)
-    assert _step(x) == word
+    if mapping in NARROW:
+        size = 2 ** NARROW[mapping]
+        x = (word - 1) * pow(5, -1, size) % size
+    elif mapping in BELOW_PRIME:
+        x = word * pow(48271, -1, _PRIME) % _PRIME
+    else:
+        for _ in range(7):
+            x = word ^ (x << 5 & _WORD)
+        x ^= x >> 17
+        x = x ^ (x << 13 & _WORD) ^ (x << 26 & _WORD)
+    assert _step(x, mapping) == word
     return x
 
 
@@ -266,15 +364,66 @@ def _php(m: int, w: int) -> int | None:
     return None if rejected else w % m
 
 
+def _single(m: int, w: int) -> int:
+    # Both factors are exact in 24 bits, and so is their product in a double: it is rounded once, to a single.
+    return int(struct.unpack("f", struct.pack("f", w / 2**24 * m))[0])
+
+
+def _lemire(m: int, w: int, bits: int = 32) -> int | None:
+    # NumPy's and libstdc++'s: threshold = -range % range, in arithmetic of that many bits.
+    product = w * m
+    return None if product % 2**bits < -m % 2**bits % m else product >> bits
+
+
+def _divided(m: int, w: int) -> int | None:
+    # libstdc++'s downscaling, of words 0 .. 2^32 - 1.
+    scaling = _WORD // m
+    return None if w >= scaling * m else w // scaling
+
+
+def _go(m: int, w: int) -> int | None:
+    # math/rand: Int63 is the word without its top bit, Int31 the upper half of that.
+    v = (w & 2**63 - 1) >> 32
+    if m & (m - 1) == 0:
+        return v & m - 1
+    return None if v > 2**31 - 1 - 2**31 % m else v % m
+
+
+def _canonical(m: int, high: int, low: int) -> int:
+    # generate_canonical sums doubles, the low word first; nextafter(1, 0) stands for 1.
+    real = (low + high * 4294967296.0) / 18446744073709551616.0
+    return int(min(real, 1 - 2.0**-53) * m)
+
+
 # What each language's own text makes of a raw word, or of two; None: it takes the next.
-_VALUES: dict[str, Callable[..., int | None]] = {
+VALUES: dict[str, Callable[..., int | None]] = {
     "mod": lambda m, w: w % m,
     "java": _java,
     "top_bits": _top_bits,
     "masked": _masked,
     "php": _php,
+    "java_range": lambda m, w: w % m if m & (m - 1) == 0 else _java(m, w),
+    "mod31": lambda m, w: (w >> 1) % m,
+    "php52": lambda m, w: int((m - 1 + 1.0) * ((w >> 1) / (2147483647 + 1.0))),
+    "single24": lambda m, w: _single(m, w >> 8),
+    "vba": _single,
+    "unit52": lambda m, w: int(((w >> 1) / 2**52) * m),
+    "unit53": lambda m, w: int((w / 2**53) * m),
+    "dotnet": lambda m, w: int((w * (1.0 / 2147483647)) * m),
+    "mysql": lambda m, w: int((w / 1073741823.0) * m),
+    "multiply": lambda m, w: w * m // 2**32,
     "unit_27_26": lambda m, a, b: int(((a >> 5) * 67108864.0 + (b >> 6)) * (1.0 / 9007199254740992.0) * m),
     "unit_26_27": lambda m, a, b: int((((a >> 6) << 27) + (b >> 5)) * 2.0**-53 * m),
+    "lemire": _lemire,
+    "lemire64": lambda m, w: _lemire(m, w, 64),
+    "divided": _divided,
+    "go": _go,
+    "canonical": _canonical,
+    "top53": lambda m, w: int((w >> 11) * (1.0 / 9007199254740992.0) * m),
+    "scaled31": lambda m, w: int(w / (2147483647 + 1.0) * m),
+    "scaled48": lambda m, w: int(math.ldexp(w, -48) * m),
+    "scaled52": lambda m, w: int((1 + w * 2.0**-52 - 1.0) * m),
+    "rand_max": lambda m, w: int(w % 2147483647 / 2147483647 * m),
 }
 
 
@@ -284,10 +433,10 @@ def mapped(which: Recipe, modulus: int, seed: int, count: int) -> list[int]:
     while len(values) < count:
         words = []
         for _ in range(which.map.words):
-            x = _step(x)
+            x = _step(x, which.mapping)
             words.append(x)
         # The words as the mapping sees them: the high one first.
-        value = _VALUES[which.mapping](modulus, *(words[::-1] if which.low_first else words))
+        value = VALUES[which.mapping](modulus, *(words[::-1] if which.low_first else words))
         values += [] if value is None else [value]
     return values
 
@@ -302,7 +451,14 @@ def mapping_seeds(mapping: str, m: int) -> list[int]:
     near = {limit + step for limit in limits for step in (-2, -1, 0, 1, 2)}
     low = {n for base in (0, 2**20, 2**31) for n in range(base + m - 2, base + m + 3)} if m < 2**31 else set()
     words = near | low | {1, 2, m - 1, m, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 0x9E3779B9, 0x12345678}
-    return [seed_of(word) for word in sorted(words) if 0 < word < 2**32]
+    end = _PRIME if mapping in BELOW_PRIME else _BELOW.get(mapping, 2 ** NARROW.get(mapping, 32))
+    # Go divides the high half.
+    words |= {word << 32 | 7 for word in near} if mapping == "go" else set()
+    # Where a word's share of the whole gives the value, the words at which the next one begins.
+    words |= {value * end // m + step for value in (1, m // 2, m - 1) for step in (-1, 0, 1, 2)} | {end - 1}
+    # Where two roundings differ from one.
+    words |= set(range(1, end, end // 2000)) if mapping in (*BELOW_PRIME, "rand_max") else set()
+    return [seed_of(word, mapping) for word in sorted(words) if 0 < word < end]
 
 
 def wrong_mappings(device: Device, moduli: tuple[int, ...]) -> list[str]:
@@ -313,5 +469,7 @@ def wrong_mappings(device: Device, moduli: tuple[int, ...]) -> list[str]:
         rows = device.outputs(search_of(which, m), u64(seeds), 0, 3)
         for seed, row in zip(seeds, rows.tolist(), strict=True):
             if row != (right := mapped(which, m, seed, 3)):
-                wrong.append(f"{which.name}, modulus {m}, first word {_step(seed)}: {row} instead of {right}")
+                wrong.append(
+                    f"{which.name}, modulus {m}, first word {_step(seed, which.mapping)}: {row} instead of {right}"
+                )
     return wrong

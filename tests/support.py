@@ -69,8 +69,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Run:
-    """A sieve in a process group of its own: alone, under mpirun -np NP (`ulfm`: as launch/env.sh starts it, where lost ranks
+    """A step in a process group of its own: alone, under mpirun -np NP (`ulfm`: as launch/env.sh starts it, where lost ranks
     are survived), or after the words of `launcher`. `patch` is Python to run in every rank before."""
+
+    STEP = "sieve"
 
     def __init__(
         self,
@@ -82,10 +84,10 @@ class Run:
         launcher: Sequence[object] = (),
         **env: str,
     ) -> None:
-        call = ["-m", "prng_mpi.sieve"]
+        call = ["-m", f"prng_mpi.{self.STEP}"]
         if patch:
-            main = "step.main(sieve.SieveOptions, sieve.prepare, sieve.run)"
-            call = ["-c", f"from prng_mpi import sieve, step\n{patch}\n{main}"]
+            main = f"step.main({self.STEP}.{self.STEP.capitalize()}Options, {self.STEP}.prepare, {self.STEP}.run)"
+            call = ["-c", f"from prng_mpi import {self.STEP}, step\n{patch}\n{main}"]
         start = [mpirun(), *(ULFM if ulfm else ()), "-np", str(np)] if np else [str(word) for word in launcher]
         words = [str(word) for word in argv]
         self.folder = Path(words[words.index("--output-dir") + 1]) if "--output-dir" in words else None

@@ -254,7 +254,7 @@ def test_json_alone_on_standard_output(draws: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("np", [None, 2])
 def test_a_crash_while_preparing_does_not_pass_for_a_search(np: int | None, draws: Path, tmp_path: Path) -> None:
-    ended = run_sieve(flags(draws, tmp_path), np, timeout=20, patch="sieve.read_history = lambda *_: 1 // 0")
+    ended = run_sieve(flags(draws, tmp_path), np, timeout=20, patch="sieve.read_history = lambda *_, **__: 1 // 0")
     assert (ended.code, len(ended.complaints)) == (3, 1)
     assert "ZeroDivisionError" in ended.complaints[0]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from prng_mpi.recipes import recipes
+from prng_mpi.recipes import recipe, recipes
 
 REQUIRED = os.environ.get("PRNG_MPI_TEST_REQUIRE", "").replace(",", " ").split()
 KERNELS = (b"sieve_grid", b"outputs_grid")
@@ -89,9 +89,18 @@ def _hiprtc() -> Compiler:
     return _compiler("hiprtc", "hipRTC", paths, "libamdhip64-dev (Debian) or ROCm")
 
 
+# Texts of the other forms, of recipes that cover lanes of 32 and 64 bits, rejection, two words and jumps.
+FORMS = (
+    *((name, (form,)) for name in ("java.nextInt", "mt19937.mod", "python.random", "sfc64.mod") for form in ("LOOKS", "HYBRID")),
+    ("php71.mt_rand", ("CLOCK_TIMES_PID",)),
+    ("java.mod", ("LOOKS", "CLOCK_TIMES_PID")),
+)  # fmt: skip
+
+
 def _sources() -> dict[str, str]:
     """Distinct texts, each by the name of a recipe that has it."""
-    return {r.source: r.name for r in reversed(recipes().values())}
+    plain = {r.source: r.name for r in reversed(recipes().values())}
+    return plain | {recipe(name).text("sieve.h", form): f"{name} {' '.join(form)}" for name, form in FORMS}
 
 
 def _complaint(find: Callable[[], Compiler], source: str, binary: str, options: list[str]) -> str:
@@ -109,7 +118,7 @@ def _check(find: Callable[[], Compiler], binary: str, options: list[str]) -> Non
         asked = {name: pool.submit(_complaint, find, source, binary, options) for source, name in sources.items()}
         failed = [f"{name}: {answer.result()}" for name, answer in asked.items() if answer.result()]
     assert not failed, "\n\n".join(failed)
-    assert len(sources) >= 25
+    assert len(sources) >= 25 + len(FORMS)
 
 
 @pytest.mark.parametrize("arch", ["sm_86", "sm_90"])

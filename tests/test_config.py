@@ -15,7 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prng_mpi.config import Loaded, describe, from_toml, load, option, parse_int, show, to_toml
+from prng_mpi.config import (
+    Loaded,
+    describe,
+    from_toml,
+    load,
+    option,
+    parse_int,
+    parse_seconds,
+    parse_size,
+    show,
+    to_toml,
+)
 from prng_mpi.errors import UsageError
 
 
@@ -408,3 +419,25 @@ def test_help_costs_no_mpi_and_no_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "help of x" in done.stdout and done.stdout.endswith("\n0 []\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90", 90), ("90s", 90), ("10m", 600), (" 3h", 10800), ("2d", 172800), ("0.5", 0.5)]
+)
+def test_times(text: str, value: float) -> None:
+    assert parse_seconds(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1.5 GB", 1.5e9), ("800MB", 8e8), ("5", 5), ("2 kB", 2000), ("1 TB", 1e12)]
+)
+def test_sizes(text: str, value: float) -> None:
+    assert parse_size(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "inf", "1e99", "3 GB", "m"])
+def test_no_times(text: str) -> None:
+    with pytest.raises(ValueError, match="write 90, 90s, 10m, 3h or 2d"):
+        parse_seconds(text)
+    with pytest.raises(ValueError, match=r"write 1\.5 GB"):
+        parse_size(text.replace("GB", "GiB"))

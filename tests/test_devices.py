@@ -7,7 +7,9 @@ import dataclasses
 import itertools
 import os
 import sys
+import time
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from kernel_cases import CASES, Case, opened, search_of, u64
 from prng_mpi import devices, kernels
 from prng_mpi.devices import cpu
 from prng_mpi.devices.base import BOUNDARY, Device, known_answers
+from prng_mpi.devices.team import CpuTeam, share_of_cores
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import recipe
 from prng_mpi.records import HIT
@@ -276,6 +279,47 @@ def test_what_cannot_be_lifted_is_refused() -> None:
         devices.open_device("cpu", recipe("mt19937.mod"), 0, "lift")
 
 
+# --------------------------------------------------------------------------------------------------- several threads
+
+
+@pytest.mark.parametrize("case", CASES[::6], ids=lambda c: f"{c.recipe}-{c.modulus}")
+def test_threads_find_what_one_finds(case: Case) -> None:
+    device = devices.open_device("cpu", recipe(case.recipe), 0, threads=3)
+    search, expected = case.expected
+    found = device.sieve(search, case.start, case.start + case.count)
+    assert found is not None and found.tolist() == expected.tolist()
+    for count in (1, 2):
+        part = device.sieve(search, case.start, case.start + count)
+        assert part is not None
+        assert part.tolist() == [h for h in expected.tolist() if h[0] < case.start + count]
+    assert device.sieve(search, case.start, case.start + case.count, lambda: True) is None
+    assert "3 threads" in device.name
+    device.close()
+
+
+def test_a_thread_that_fails_fails_the_chunk_when_all_are_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = CpuTeam(NEXT_INT, threads=3)
+    search, through = search_of(NEXT_INT, 1000), []
+
+    def sieve(search: Search, start: int, stop: int, stopped: Any) -> Any:
+        if start == 0:
+            raise DeviceError("a broken core")
+        time.sleep(0.2)
+        through.append(start)
+        return np.zeros(0, HIT)
+
+    for member in device._members:
+        monkeypatch.setattr(member, "sieve", sieve)
+    with pytest.raises(DeviceError, match="a broken core"):
+        device.sieve(search, 0, 300)
+    assert sorted(through) == [100, 200]
+
+
+def test_ranks_of_a_host_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert [share_of_cores(ranks) for ranks in (1, 3, 16, 40)] == [16, 5, 1, 1]
+
+
 # ------------------------------------------------------------------------------------ the GPU device, its grid as loops
 
 
@@ -297,8 +341,8 @@ def _native(value: Any) -> Any:
     # Just what the launch of a kernel takes: memory, and scalars whose width numpy knows.
     if isinstance(value, Array):
         return ctypes.c_void_p(value.content.ctypes.data)
-    assert type(value) is np.uint64, f"a kernel's argument of {type(value)}"
-    return ctypes.c_uint64(int(value))
+    assert type(value) in (np.uint64, np.int64), f"a kernel's argument of {type(value)}"
+    return ctypes.c_int64(int(value)) if type(value) is np.int64 else ctypes.c_uint64(int(value))
 
 
 class Kernel:
@@ -344,11 +388,16 @@ def _stand_in(hip: bool = False, memory: int = 2**26) -> Any:
 
 
 @pytest.fixture
-def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cupy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    from prng_mpi.devices.gpu import bind
+
+    bind.cache_clear()
     monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr("prng_mpi.devices.gpu.launch_memory", lambda name, text: tmp_path / "launch.json")
     stand_in = _stand_in()
     monkeypatch.setitem(sys.modules, "cupy", stand_in)
     yield stand_in
+    bind.cache_clear()
 
 
 @pytest.mark.parametrize("case", CASES[::3], ids=lambda c: f"{c.recipe}-{c.modulus}")
@@ -371,8 +420,40 @@ def test_a_launch_takes_no_more_blocks_than_its_memory_allows(cupy: Any) -> None
     search = search_of(NEXT_INT, 1000, draws=[1], offsets=(9999, 9999))
     device.sieve(search, 0, 300)
     assert {blocks for blocks, _ in cupy.launches} == {2**26 * 4 // 10 // (10_000 * 4 * 128)} == {5}
-    with pytest.raises(DeviceError, match="no room for 100000 outputs a thread"):
+    with pytest.raises(DeviceError, match="no room for 100000 words a thread"):
         device.sieve(search_of(NEXT_INT, 1000, draws=[1], offsets=(99_999, 99_999)), 0, 300)
+
+
+def test_launch_shapes_are_measured_on_real_work_and_the_best_is_kept(
+    cupy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prng_mpi.devices.gpu import SHAPES
+
+    # A clock on which launches of one shape take half as long as those of the others; a launch is between two looks.
+    now = 0.0
+    fast = SHAPES[3]
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.1 if cupy.launches and cupy.launches[-1][1] == fast[0] and device.tuner.shape == fast else 0.2
+        return now
+
+    device = devices.open_device("cuda", NEXT_INT, 0)
+    search, expected = search_of(NEXT_INT, 1000, draws=[1]), None
+    monkeypatch.setattr("prng_mpi.devices.base.time.perf_counter", clock)
+    device.first_slice, device.slice_seconds = 40, 0.2
+    for _ in range(12):
+        hits = device.sieve(search, 0, 2000)
+        expected = hits if expected is None else expected
+        assert hits.tolist() == expected.tolist()
+    assert {threads for _, threads in cupy.launches} == {threads for threads, _ in SHAPES}
+    assert device.tuner.settled and device.tuner.shape == fast
+    cupy.launches.clear()
+    again = devices.open_device("cuda", NEXT_INT, 0)
+    assert again.tuner.settled and again.tuner.shape == fast
+    assert again.sieve(search, 0, 2000).tolist() == expected.tolist()
+    (tmp_path / "launch.json").write_text("not JSON")
+    assert not devices.open_device("cuda", NEXT_INT, 0).tuner.settled
 
 
 @pytest.mark.parametrize("error", ["CUDARuntimeError", "CUDADriverError", "OutOfMemoryError"])
@@ -405,25 +486,37 @@ def test_the_other_vendors_library_is_refused(cupy: Any) -> None:
         devices.open_device("rocm", NEXT_INT, 0)
 
 
-def test_a_rank_sees_its_own_gpu_only(cupy: Any) -> None:
-    from prng_mpi.devices.gpu import bind
+def test_a_rank_sees_its_own_gpu_only() -> None:
+    from prng_mpi.devices.gpu import binding
 
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    bind("cuda", 3)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "4,6"
-    bind("cuda", 1)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
+    assert binding("cuda", 3, {}) == {"CUDA_VISIBLE_DEVICES": "3"}
+    assert binding("cuda", 1, {"CUDA_VISIBLE_DEVICES": "4,6"}) == {"CUDA_VISIBLE_DEVICES": "6"}
     with pytest.raises(DeviceError, match="local rank 1 has no GPU: CUDA_VISIBLE_DEVICES names 1"):
-        bind("cuda", 1)
+        binding("cuda", 1, {"CUDA_VISIBLE_DEVICES": "6"})
 
 
-def test_the_vendors_environment_is_set_and_the_users_kept(cupy: Any) -> None:
+def test_a_rank_that_opens_two_programs_keeps_its_gpu(cupy: Any) -> None:
     from prng_mpi.devices.gpu import bind
 
-    for key in ("HSA_OVERRIDE_GFX_VERSION", "ROCR_VISIBLE_DEVICES"):
-        os.environ.pop(key, None)
-    os.environ["HSA_ENABLE_SDMA"] = "1"
-    bind("rocm", 2)
-    assert os.environ["ROCR_VISIBLE_DEVICES"] == "2" and os.environ["HSA_OVERRIDE_GFX_VERSION"] == "10.3.0"
-    assert os.environ["HSA_ENABLE_SDMA"] == "1"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "4,6"
+    for _ in range(2):
+        bind("cuda", 1)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
+
+
+def test_the_vendors_environment_is_set_and_the_users_kept() -> None:
+    from prng_mpi.devices.gpu import binding
+
+    set_up = binding("rocm", 2, {"HSA_ENABLE_SDMA": "1"})
+    assert set_up["ROCR_VISIBLE_DEVICES"] == "2" and set_up["HSA_OVERRIDE_GFX_VERSION"] == "10.3.0"
+    assert set_up["HSA_ENABLE_SDMA"] == "1"
+
+
+def test_a_pointer_keeps_its_array_alive() -> None:
+    array = np.arange(5)
+    kept, alive = cpu.pointer(array), weakref.ref(array)
+    assert kept.value == array.ctypes.data
+    del array
+    assert alive() is not None
+    del kept
+    assert alive() is None

@@ -16,10 +16,10 @@ import pytest
 from prng_mpi import farm
 from prng_mpi.comm import Message, Tag
 from prng_mpi.errors import DeviceError
-from prng_mpi.farm import Card, End, Farm, Finished, Worker, serve
+from prng_mpi.farm import Card, End, Farm, Finished, Worker, WorkFailed, serve
 from prng_mpi.records import HIT
 from prng_mpi.scheduler import Lease, Policy, Scheduler
-from prng_mpi.startup import in_turn
+from prng_mpi.startup import Load, in_turn
 
 SEEDS = 100_000
 # Every seed that this divides is a survivor.
@@ -108,7 +108,9 @@ class FakeComm:
         lost = self.ranks[dest - 1].lost
         if answer is not None and (lost is None or self.clock() + answer[0] < lost):
             seconds, found, error = answer
-            message = Message(dest, Tag.FAILED if error else Tag.RESULT, Finished(lease, found, seconds, error))
+            # Work that failed by itself brings something along, a device that failed brings nothing.
+            done = Finished(lease, found, seconds, error, blame=not (error and found is not None))
+            message = Message(dest, Tag.FAILED if error else Tag.RESULT, done)
             self._post(self.clock() + seconds, message)
 
     def poll(self, source: int | None = None, tag: Tag | None = None) -> Message | None:
@@ -285,6 +287,13 @@ def test_a_chunk_that_fails_everywhere_is_a_gap(monkeypatch: pytest.MonkeyPatch)
     assert job.covered()[-1][1] == SEEDS
 
 
+def test_work_that_fails_by_itself_costs_no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = lead(monkeypatch, [Rank(lambda start, stop: (0.1, [1], "bad work")), Rank(honest(5000))], backoff=0.1)
+    assert job.end is End.COMPLETE and job.farm.scheduler.set_aside == {}
+    job.assert_all_once()
+    assert sum(rank == 1 for rank, _, _ in job.log.endings) > 3
+
+
 def test_all_ranks_set_aside_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks = [Rank(lambda start, stop: (0.1, None, "it burns")) for _ in range(2)]
     job = lead(monkeypatch, ranks, backoff=0.1)
@@ -389,14 +398,17 @@ def test_worker_turns_every_exception_into_an_answer() -> None:
             raise DeviceError("the fan stands still")
         if start == 2:
             raise ZeroDivisionError("division by zero")
+        if start == 4:
+            raise WorkFailed("no such file", "what is left of it")
         return compute(start, stop, stopped)
 
     worker = Worker(moody)
-    for lease, start in enumerate((1, 2, 3)):
+    for lease, start in enumerate((1, 2, 3, 4)):
         worker.submit(lease, start, 5000)
-    first, second, third = take(worker), take(worker), take(worker)
-    assert (first.lease, first.hits, first.error) == (0, None, "the fan stands still")
-    assert (second.lease, second.error) == (1, "ZeroDivisionError: division by zero")
+    first, second, third, fourth = (take(worker) for _ in range(4))
+    assert (first.lease, first.hits, first.error, first.blame) == (0, None, "the fan stands still", True)
+    assert (second.lease, second.error, second.blame) == (1, "ZeroDivisionError: division by zero", True)
+    assert (fourth.hits, fourth.error, fourth.blame) == ("what is left of it", "no such file", False)
     assert third.error is None
     assert third.hits is not None and list(third.hits["seed"]) == [1000, 2000, 3000, 4000]
     assert third.seconds >= 0
@@ -516,9 +528,11 @@ class Host:
         self.local_rank = ranks.index(rank)
         self.tokens, self.gone = tokens or {}, gone
         self.passed: list[tuple[float, int]] = []
+        self.content: object = None
 
     def send(self, dest: int, tag: Tag, content: object = None) -> None:
         assert tag is Tag.TOKEN
+        self.content = content
         self.passed.append((self.clock(), dest))
 
     def poll(self, source: int | None = None, tag: Tag | None = None) -> Message | None:
@@ -528,7 +542,7 @@ class Host:
         if self.tokens.get(source, np.inf) > self.clock():
             return None
         del self.tokens[source]
-        return Message(source, tag, None)
+        return Message(source, tag, self.content)
 
 
 def start(host: Host, clock: Clock, work_seconds: float = 2.0, delay: float = 3.0, timeout: float = 10.0) -> Any:
@@ -600,3 +614,19 @@ def test_work_that_fails_passes_the_token_on() -> None:
     with pytest.raises(DeviceError, match="no GPU answers"):
         in_turn(host, work, 3.0, 10.0, clock, clock.sleep)
     assert host.passed == [(3.0, 1)]
+
+
+def test_the_token_carries_what_each_rank_leaves() -> None:
+    seen, content = list[Any](), None
+    for rank in range(3):
+        clock = Clock()
+        host = Host(clock, rank, [0, 1, 2], {rank - 1: 1.0} if rank else {})
+        host.content, load = content, Load(["own"])
+
+        def work(load: Load = load) -> None:
+            seen.append(list(load.content))
+            load.content.append("more")
+
+        in_turn(host, work, 3.0, 10.0, clock, clock.sleep, load)
+        content = host.content
+    assert seen == [["own"], ["own", "more"], ["own", "more", "more"]]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import platform
+import runpy
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,8 @@ from prng_mpi.devices import cpu
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.errors import IntegrityError, UsageError
 from prng_mpi.recipes import MAPPINGS, recipe, recipes
-from prng_mpi.search import Search
+from prng_mpi.search import Search, side
+from prng_mpi.spaces import space
 
 LAST_SHOWN = 9999
 
@@ -103,10 +107,29 @@ def test_the_low_word_may_come_first(device_kind: str) -> None:
     assert wrong_mappings(opened(device_kind, mapping_recipe("unit_27_26")), (1000,)) == []
 
 
+@pytest.mark.parametrize("kind", ["cpu", "reference"])
+def test_the_largest_words_of_cpp_stay_below_one(kind: str) -> None:
+    which = recipe("libstdcxx.mt19937.uniform_real")
+    value_of = """
+    u32 value_of(u64 x, const search *q) {
+        w32 value;
+        map_canonical(all64(x), &value, q);
+        return LANE(value, 0);
+    }"""
+    library = ctypes.CDLL(str(cpu.build(which.text("mapping.h") + value_of, kind)))
+    for modulus in (2, 1000, 2**31):
+        record = search_of(which, modulus).record()
+        for word in (2**64 - 1, 2**64 - 1024, 2**64 - 1025, 2**63):
+            value = library.value_of(ctypes.c_uint64(word), cpu.pointer(record)) & 2**32 - 1
+            assert value == (modulus // 2 if word == 2**63 else modulus - 1)
+
+
 # ------------------------------------------------------------------------------------------------------------- the sieve
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.recipe}-{c.modulus}-{c.k}-{c.start}")
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda c: f"{c.recipe}-{c.modulus}-{c.k}-{c.start}{'-plain' * (not c.square)}"
+)
 def test_sieve_finds_what_the_definition_says(device_kind: str, case: Case) -> None:
     search, expected = case.expected
     assert len(expected) > 0
@@ -135,7 +158,7 @@ def test_narrower_registers_find_the_same(
 
 def _range(which: Any, draw: Any) -> tuple[int, int]:
     limit = which.seed_limit(which.params({}))
-    count = draw(st.integers(1, 60) | st.integers(1, 500), label="count")
+    count = draw(st.integers(1, 60) | st.integers(1, 900), label="count")
     edges = [0, limit - count, min(limit, 2**32) - count, *([2**32 - count // 2] if limit > 2**32 else [])]
     start = draw(st.sampled_from(edges) | st.integers(0, limit - count), label="start")
     return start, count
@@ -156,9 +179,8 @@ def test_any_sieve_finds_what_the_definition_says(device_kind: str, data: Any) -
     skips, offsets = (skip, skip + data.draw(st.integers(0, 2))), (offset, offset + data.draw(st.integers(0, 2)))
     stride = data.draw(st.sampled_from([None, True, False]), label="stride")
     slices = data.draw(st.sampled_from([4096, 100, 33]), label="slice")
-    case = Case(
-        which.name, modulus, k, need, skips, offsets, start, count, stride, slices, data.draw(st.integers(0, 99))
-    )
+    mix, square = data.draw(st.integers(0, 99), label="mix"), data.draw(st.booleans(), label="square")
+    case = Case(which.name, modulus, k, need, skips, offsets, start, count, stride, slices, mix, square=square)
     search, expected = case.expected
     assert len(expected) > 0
     assert case.hits(opened(device_kind, which), search).tolist() == expected.tolist()
@@ -222,6 +244,41 @@ def test_chances_of_plain_modulo_are_counted_exactly() -> None:
     assert shifted.tolist() == [0.5, 0.5, 0, 0]
 
 
+def test_chances_of_words_of_which_the_last_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Lua 5.1 has rand() % RAND_MAX; here with few words, counted one by one.
+    def value(x: Any, m: int) -> Any:
+        return np.floor(x / 1000 * m).astype(int)
+
+    small = dataclasses.replace(MAPPINGS["rand_max"], rising=lambda x, m: int(value(x, m)), again=1000)
+    monkeypatch.setitem(MAPPINGS, "rand_max", small)
+    which, words = dataclasses.replace(recipe("lcg.mod"), mapping="rand_max"), np.arange(2**10)
+    for modulus in (3, 7, 999, 1000, 1024, 5000):
+        counted = np.bincount(value(words % 1000, modulus), minlength=modulus) / 2**10
+        got = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({"bits": 10}))
+        assert got.tolist() == counted.tolist()
+
+
+@pytest.mark.parametrize("name", ["glibc.rand_scaled", "perl.rand", "lua51.random", "luajit.random"])
+def test_chances_of_scaled_words_are_one_in_all(name: str) -> None:
+    which = recipe(name)
+    for modulus in (2, 3, 1000, 1024):
+        chances = which.chances(np.arange(modulus, dtype=np.uint32), modulus, which.params({}))
+        assert chances.sum() == pytest.approx(1, abs=1e-15)
+        assert chances == pytest.approx(np.full(modulus, 1 / modulus), rel=1e-6)
+
+
+def test_chances_of_rand_max_itself() -> None:
+    # RAND_MAX % RAND_MAX is Lua 5.1's second 0; of C's values below RAND_MAX the first has a second word.
+    for name in ("lua51.random", "glibc.rand_scaled"):
+        chances = recipe(name).chances(np.array([0, 1, 2**31 - 2], np.uint32), 2**31 - 1, {})
+        assert (chances * 2**31).tolist() == [2, 1, 1]
+
+
+def test_gos_table_is_what_its_own_program_would_print_after_days() -> None:
+    script = runpy.run_path(str(Path(__file__).parent / "vectors" / "make" / "cooked607.py"))
+    assert (kernels.folder() / "cooked607.h").read_text() == script["header"]()
+
+
 def test_chances_respect_the_least_and_largest_word() -> None:
     # minstd gives 1 .. 2^31 - 2: 2^31 - 2 words, of which 2147483 are multiples of 1000.
     chances = recipe("minstd.mod").chances(np.array([0, 1, 646, 647], np.uint32), 1000, {})
@@ -229,6 +286,44 @@ def test_chances_respect_the_least_and_largest_word() -> None:
         [2147483 / (2**31 - 2), 2147484 / (2**31 - 2), 2147484 / (2**31 - 2), 2147483 / (2**31 - 2)]
     )
     assert recipe("java.nextInt").chances(np.array([3], np.uint32), 1000, {}).tolist() == [1e-3]
+
+
+def test_chances_of_scaled_words_are_counted_exactly() -> None:
+    # All words of the small generators, each mapped as the language does, and counted one by one.
+    words = np.arange(2**24, dtype=np.uint32)
+    singles = words.astype(np.float32) * np.float32(2**-24)
+    for name, modulus in (("vba.Rnd", 1000), ("vba.Rnd", 32767), ("java.nextFloat", 2**24 - 1)):
+        counted = np.bincount((singles * np.float32(modulus)).astype(np.int64), minlength=modulus) / 2**24
+        some = np.unique(np.concatenate([np.arange(500), np.linspace(0, modulus - 1, 500).astype(int)]))
+        assert (
+            recipe(name).chances(some.astype(np.uint32), modulus, recipe(name).params({})).tolist()
+            == counted[some].tolist()
+        )
+    for name, span in (
+        ("php52.mt_rand", 2**31),
+        ("delphi.Random", 2**32),
+        ("dotnet.Next", 2**31 - 1),
+        ("mysql.RAND", 2**30 - 1),
+    ):
+        which, modulus = recipe(name), 3 * 2**16
+        # Which words give d: those in [d span / M, (d + 1) span / M).
+        count = [-(-(d + 1) * span // modulus) - -(-d * span // modulus) for d in (0, 1, 2, 77, modulus - 1)]
+        got = which.chances(np.array([0, 1, 2, 77, modulus - 1], np.uint32), modulus, which.params({}))
+        assert got == pytest.approx(np.array(count) / span, rel=1e-15, abs=1 / span)
+        everything = which.chances(np.arange(1000, dtype=np.uint32), 1000, which.params({}))
+        assert everything.sum() == pytest.approx(1, abs=1e-12)
+    # Half of the values of a modulus just above half the words have two words each, the others one.
+    some = recipe("php52.mt_rand").chances(np.arange(9, dtype=np.uint32), 3 << 29, {})
+    assert set((some * 2**31).tolist()) == {1.0, 2.0}
+
+
+def test_chances_of_words_that_lose_a_bit() -> None:
+    # mt_rand() has 31 bits.
+    chances = recipe("php71.mt_rand_mod").chances(np.array([0, 1, 2**30], np.uint32), 2**30 + 1, {})
+    assert (chances * 2**31).tolist() == [2, 2, 1]
+    # MSVC's rand has 15.
+    which = recipe("msvc.rand")
+    assert (which.chances(np.array([0, 767, 768], np.uint32), 1000, which.params({})) * 2**15).tolist() == [33, 33, 32]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +366,9 @@ def test_seed_limits() -> None:
     limits = {name: recipe(name).seed_limit(recipe(name).params({})) for name in recipes()}
     assert limits["java.nextInt"] == limits["java.mod"] == 2**48
     assert limits["orig.pcg32"] == limits["mt19937.mod"] == limits["php71.mt_rand"] == 2**32
-    assert limits["python.randrange"] == limits["pcg32.mod"] == 2**64
+    assert limits["dotnet.Next"] == limits["msvc.rand"] == 2**31 and limits["vba.Rnd"] == 2**24
+    assert limits["jsc.random"] == limits["mysql.RAND"] == limits["ruby.rand"] == limits["php52.mt_rand"] == 2**32
+    assert limits["v8_14.random"] == limits["python.randrange"] == limits["pcg32.mod"] == 2**64
     assert recipe("lcg.mod").seed_limit(recipe("lcg.mod").params({"bits": 48})) == 2**48
 
 
@@ -280,6 +377,8 @@ def test_identity_tells_searches_apart() -> None:
     changes: list[dict[str, Any]] = [
         {"recipe": recipe("java.mod")}, {"modulus": 999}, {"draws": np.array([1, 2, 4], np.uint32)}, {"need": 3},
         {"window_start": 1}, {"skips": (0, 1)}, {"offsets": (0, 1)}, {"given": {"a": 5}},
+        {"ahead": side([1, 2, 3], 2)}, {"ahead": side([1, 2, 3], 3)}, {"behind": side([1, 2, 3], 2, behind=True)}, {"misses": 0},
+        {"misses": 1}, {"space": space("unix*pid:0..9,pid=1..2")}, {"space": space("unix*pid:0..9,pid=1..3")},
     ]  # fmt: skip
     identities = [base.identity(), *(dataclasses.replace(base, **change).identity() for change in changes)]
     assert all(a != b for i, a in enumerate(identities) for b in identities[:i])

@@ -70,7 +70,7 @@ def test_seeds_beyond_the_state_are_all_found() -> None:
     assert hits["seed"].tolist() == [5, 5 + 2**31]
 
 
-@pytest.mark.parametrize("name", ["java.nextInt", "java.mod", "orig.java_lcg"])
+@pytest.mark.parametrize("name", ["java.nextInt", "java17.nextIntRange", "java.mod", "orig.java_lcg"])
 @pytest.mark.parametrize(("k", "need"), [(12, 12), (40, 28), (100, 30)])
 def test_the_whole_48_bit_space(name: str, k: int, need: int) -> None:
     rng = np.random.default_rng(k)

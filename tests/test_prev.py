@@ -38,7 +38,7 @@ OPEN void back(state *g, u64 n, u64 *out) {
 """
 
 # These keep a buffer and what is ready of it, so equal states may differ in their bytes.
-BUFFERED = {"mt19937", "philox4x32"}
+BUFFERED = {"mt19937", "mt19937php", "mt19937_64", "philox4x32", "philox4x64", "alfg607", "v8", "v8_plus"}
 KINDS = ("reference", "cpu")
 # Beyond three refills of MT19937's array.
 FAR = 2000
@@ -84,10 +84,12 @@ class Walker:
 
 
 def _texts() -> dict[str, Recipe]:
-    """A recipe for every family, seeding and width of seeds, by the name of the first that has it."""
+    """A recipe for every family, seeding, width of seeds and of words that has an inverse, by the name of the first that has it."""
     found: dict[tuple[Any, ...], Recipe] = {}
     for r in [*recipes().values(), recipe_of("mt19937_by_array")]:
-        key = (r.family, r.seeding, r._seed_bits, tuple(r.fixed.items()))
+        if not kernels.family(r.family).invertible(r.params({})):
+            continue
+        key = (r.family, r.seeding, r._seed_bits, r.halves, tuple(r.fixed.items()))
         found.setdefault(key, r)
     return {r.name: r for r in found.values()}
 
@@ -115,8 +117,8 @@ def before(name: str, seed: int, n: int, **given: int) -> list[int]:
 
 def test_every_family_and_seeding_is_walked() -> None:
     walked = {(r.family, r.seeding) for r in TEXTS.values()}
-    assert walked == {(r.family, r.seeding) for r in recipes().values()}
-    assert {family for family, _ in walked} == set(kernels.families())
+    assert walked == {(r.family, r.seeding) for r in recipes().values() if r.family != "mysql"}
+    assert {family for family, _ in walked} == set(kernels.families()) - {"mysql"}
 
 
 # ------------------------------------------------------------------------------------------------------- both ways agree
@@ -168,12 +170,12 @@ def test_any_walk_reads_one_tape(name: str, kind: str) -> None:
             elif at + n <= 2 * FAR:
                 assert (w.ahead(n) == tape[at : at + n]).all()
                 at += n
-    # A tape of one word over and over could be read anyhow.
-    assert len(np.unique(tape[:, -1])) > 0.99 * len(tape)
+    # A tape of one word over and over could be read anyhow. Words of 15 bits repeat a little.
+    assert len(np.unique(tape[:, -1])) > 0.9 * len(tape)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [name for name, r in TEXTS.items() if r.family not in BUFFERED])
+@pytest.mark.parametrize("name", [name for name, r in TEXTS.items() if r.family not in BUFFERED and not r.halves])
 def test_a_step_back_leaves_the_bytes_of_the_state(name: str, kind: str) -> None:
     w = walker(name, kind)
     for seed in _seeds(name):
@@ -216,7 +218,7 @@ MODULAR = [
 @pytest.mark.parametrize("name", AFFINE)
 def test_an_lcg_goes_back_by_going_on_for_a_whole_period(name: str) -> None:
     a, period = AFFINE[name], 1 << AFFINE[name].bits
-    for seed in (0, 1, 42, 2**31 - 1):
+    for seed in (0, 1, 42, min(2**31, period) - 1):
         words = before(name, seed, 700)
         for n in (1, 2, 3, 700):
             # Output -n is made of the state after 1 - n steps.
@@ -243,12 +245,29 @@ def test_an_lcg_of_any_odd_multiplier_goes_back(a: int, c: int, bits: int, shift
         x = (x - c) * pow(a, -1, 2**bits) % 2**bits
 
 
-def test_only_an_even_multiplier_leads_two_states_to_one() -> None:
+def test_only_an_even_multiplier_and_mysql_lead_two_states_to_one() -> None:
     lcg = recipe("lcg.mod")
     for a in (1664525, 1, 2**64 - 1, 2, 0, 2**63):
         assert kernels.family("lcg").invertible(lcg.params({"a": a})) == (a % 2 == 1)
     for r in recipes().values():
-        assert kernels.family(r.family).invertible(r.params({}))
+        assert kernels.family(r.family).invertible(r.params({})) == (r.family != "mysql")
+
+
+def predecessor_is_wrong(w: Walker) -> bool:
+    """Whether a step back from a state that has several predecessors leads to none of them."""
+    for seed in (0, 42, 12345, 2**32 - 1):
+        w.seed(seed)
+        for n in (1, 2, 30):
+            last = w.ahead(n)[-1:]
+            state = w.state.copy()
+            if (w.back(1) != last).any() or (w.ahead(1) != last).any() or (w.state != state).any():
+                return True
+    return False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_of_mysql_goes_back_to_one_that_leads_to_it(kind: str) -> None:
+    assert not predecessor_is_wrong(walker("mysql.mod", kind))
 
 
 @pytest.mark.parametrize("name", MODULAR)
@@ -437,3 +456,77 @@ def _untempered(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     plain = back.sum(1).astype(np.uint32)
     assert (_tempered(plain) == words).all()
     return plain
+
+
+# --------------------------------------------------------------------------------------------- generators of the languages
+
+
+def test_glibc_rand_goes_back_through_the_words_that_srand_discards() -> None:
+    for seed in (0, 1, 42, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1):
+        # random_r.c: 31 words of the chain, a negative int staying itself as the first; the recurrence from there.
+        x = (seed or 1) - (2**32 if seed >= 2**31 else 0)
+        r = [x]
+        for _ in range(30):
+            x = 16807 * x % (2**31 - 1)
+            r.append(x)
+        r += r[:3]
+        while len(r) < 344:
+            r.append(r[-3] + r[-31])
+        discarded = [x % 2**32 >> 1 for x in r[34:]]
+        assert before("glibc_rand.mod", seed, 310) == discarded[::-1]
+        # What Lua 5.3 throws away is the first word.
+        w = walker("glibc_rand.mod", "reference")
+        w.seed(seed)
+        assert before("lua53.random", seed, 311) == [int(w.ahead(1)[0, 0]), *discarded[::-1]]
+
+
+def test_drand48_goes_back_to_the_words_that_lead_to_the_seed() -> None:
+    for seed in (0, 42, 2**32 - 1):
+        words, x = before("drand48.mod", seed, 300), (seed << 16) + 0x330E
+        assert words[0] == x
+        for earlier, later in zip(words[1:], words[:-1], strict=True):
+            assert (earlier * 0x5DEECE66D + 11) % 2**48 == later
+        assert before("glibc.lrand48", seed, 300) == [word >> 17 for word in words]
+
+
+def test_numpys_pcg64_goes_back_as_its_advance_does() -> None:
+    for seed in (0, 42, 2**32 + 1, 2**64 - 1):
+        words = before("pcg64.mod", seed, 300)
+        for n in (1, 2, 300):
+            assert np.random.PCG64(seed).advance(-n).random_raw() == words[n - 1]
+        halves = before("numpy.default_rng.integers", seed, 600)
+        assert halves == [half for word in words for half in (word >> 32, word & 2**32 - 1)]
+
+
+def test_numpys_philox_counts_down_through_all_four_words() -> None:
+    for seed in (0, 42, 2**64 - 1):
+        generator = np.random.Philox(seed)
+        start, expected = generator.state, list[int]()
+        for n in range(20):
+            # NumPy adds one to the counter before it makes a block, and a new generator's first block is number 1.
+            start["state"]["counter"] = np.array([(-n - 1 >> 64 * i) % 2**64 for i in range(4)], np.uint64)
+            generator.state = start
+            expected += [int(word) for word in generator.random_raw(4)[::-1]]
+        assert before("philox4x64.mod", seed, 80) == expected
+
+
+def test_mt19937_64_goes_back_through_the_seeded_array() -> None:
+    for seed in (0, 5489, 2**64 - 1):
+        x = [seed]
+        for i in range(1, 312):
+            x.append(((x[-1] ^ x[-1] >> 62) * 6364136223846793005 + i) % 2**64)
+        words = before("mt19937_64.mod", seed, 311)
+        for word, seeded in zip(words, x[:0:-1], strict=True):
+            y = seeded ^ seeded >> 29 & 0x5555555555555555
+            y ^= y << 17 & 0x71D67FFFEDA60000
+            y ^= y << 37 & 0xFFF7EEE000000000
+            assert word == y ^ y >> 43
+
+
+def test_gos_generator_goes_back_by_the_recurrence() -> None:
+    for seed in (0, 1, 42, 2**32 - 1):
+        words = before("alfg607.mod", seed, 2000)[::-1]
+        walker("alfg607.mod", "reference").seed(seed)
+        words += [int(x) for x in walker("alfg607.mod", "reference").ahead(700)[:, 0]]
+        for n in range(607, len(words)):
+            assert words[n] == (words[n - 607] + words[n - 273]) % 2**64

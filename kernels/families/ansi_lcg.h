@@ -22,6 +22,9 @@ seed_xor = { seed = 0 }
 
 #include "affine.h"
 
+/* Neighbouring seeds differ by a sum in their states: see square.h. A word is made of the state after its step. */
+#define ADDS 1
+
 typedef struct { w32 x; } state;
 
 FN void seed(state *g, wseed z, const u64 *param) { g->x = z; }

@@ -19,7 +19,14 @@ sequence = 54
 
 #define PCG_A 6364136223846793005ull
 
+/* Neighbouring seeds differ by a sum in their states: see square.h. A word is made of the state after no step. */
+#define ADDS 0
+
 typedef struct { w64 x; u64 c; } state;
+
+#if LANES > 1
+#define SHOWN(a, b) (turn_right(lows((a >> 18 ^ a) >> 27, (b >> 18 ^ b) >> 27), highs(a, b) >> 27))
+#endif
 
 FN void seed(state *g, wseed z, const u64 *param) {
     g->c = param[0] << 1 | 1;

@@ -18,6 +18,10 @@ bits = 128
 
 #include "shifts.h"
 
+/* Neighbouring seeds differ by an exclusive or in their words: see square.h. */
+#define XORS 1
+#define SHOWN(a, b) (a)
+
 typedef struct { w32 x, y, z, w; } state;
 
 FN void seed(state *g, wseed z, const u64 *param) {

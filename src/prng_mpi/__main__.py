@@ -9,6 +9,16 @@ from prng_mpi.recipes import recipes
 
 STEPS = {
     "sieve": "hold every seed of a range against a window of draws",
+    "recover": "solve for the state of a linear generator, whatever seeded it",
+    "need": "how many draws make a search decisive",
+    "predict": "the outputs of a seed at any distance, before or after the draws",
+    "identify": "which recipes can have made the draws, and what would find out",
+    "jobs": "run a file of jobs: sieve, reverse_sieve, correlation, analysis, script",
+    "status": "how far a run is, what it found and what went wrong; from any shell, live or after",
+    "coverage": "which seeds of a search are done, over one folder or several, and which are not",
+    "report": "one HTML file with verdict, evidence, figures and provenance of a run",
+    "doctor": "what would stop or spoil a run on these hosts, and the remedy",
+    "window_optimizer": "which window, skips, threshold, direction and recipe have evidence: trials beside decoys",
     "supervise": "run an mpirun command to its end, over lost hosts",
     "bench": "measure the devices of all ranks, or this program against another",
 }

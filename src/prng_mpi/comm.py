@@ -68,6 +68,13 @@ def launched() -> tuple[int, int] | None:
     return None
 
 
+def library() -> str:
+    """The name and version of the MPI library, once a Comm has started it."""
+    from mpi4py import MPI
+
+    return str(MPI.Get_library_version().split(",")[0].strip())
+
+
 def last_word(code: int) -> None:
     """Leave root's exit code where the launch script looks: mpirun's own is 0 after a dead host, and 1 after a signal."""
     path = os.environ.get("PRNG_MPI_EXIT")

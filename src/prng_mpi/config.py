@@ -42,9 +42,13 @@ STEPS = (
     "anti_overfit",
     "predict",
     "pipeline",
+    "need",
+    "identify",
+    "jobs",
     "bench",
     "doctor",
     "status",
+    "coverage",
     "report",
 )
 
@@ -86,6 +90,7 @@ class Option:
     section: str
     minimum: float | None
     maximum: float | None
+    words: bool
 
 
 @dataclass(frozen=True)
@@ -112,12 +117,14 @@ def option(
     section: str = "Options",
     minimum: float | None = None,
     maximum: float | None = None,
+    words: bool = False,
 ) -> Any:
     """A dataclass field that is an option.
 
     flag and env default to --field-name and PRNG_MPI_FIELD_NAME. choices, minimum and maximum (both allowed) hold
     for every element of a list or table. parse turns text into one element, and must leave what it returns
-    unchanged where that is text again; it raises ValueError or UsageError with a sentence.
+    unchanged where that is text again; it raises ValueError or UsageError with a sentence. words: a list that also takes
+    what stands on the command line without a flag, each word one element.
     """
     given = {
         "help": help,
@@ -129,6 +136,7 @@ def option(
         "section": section,
         "minimum": minimum,
         "maximum": maximum,
+        "words": words,
     }
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata={_KEY: given})
@@ -238,6 +246,33 @@ def parse_int(text: str) -> int:
     raise ValueError(f"{_brief(text)} is not an integer; write it as 1000000, 1_000_000, 1e6, 0xF4240 or 2**20")
 
 
+def parse_seconds(text: str) -> float:
+    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
+    return _measure(text, {"s": 1, "m": 60, "h": 3600, "d": 86400}, "time; write 90, 90s, 10m, 3h or 2d")
+
+
+def parse_size(text: str) -> float:
+    """1.5 GB, 800 MB or a number of bytes as bytes. Raises ValueError."""
+    return _measure(text, {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}, "size; write 1.5 GB, 800 MB or bytes")
+
+
+def format_size(number: float) -> str:
+    """Bytes as people write them, and as `parse_size` reads them: 6.1 GB, 350 MB."""
+    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
+def _measure(text: str, units: dict[str, float], what: str) -> float:
+    word = text.strip()
+    unit = next((unit for unit in units if word.endswith(unit)), "")
+    try:
+        value = float(word.removesuffix(unit)) * units.get(unit, 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e15:
+        raise ValueError(f"{_brief(text)} is no {what}")
+    return value
+
+
 def make_parser(cls: type[_Dataclass]) -> argparse.ArgumentParser:
     """The command line of a step: texts only, absent where not given; `load` converts and judges them."""
     parser = _Parser(
@@ -247,7 +282,7 @@ def make_parser(cls: type[_Dataclass]) -> argparse.ArgumentParser:
         f"or the environment ({ENV_PREFIX}SEED_START=0); "
         "flags go before the environment, the environment before the file. "
         "Integers: 1_000_000, 1e6, 0xF4240, 2**20. 'none' unsets an option that has no default.",
-        usage="%(prog)s [options]",
+        usage=" ".join(["%(prog)s [options]", *(f"[{entry.metavar}...]" for entry in describe(cls) if entry.words)]),
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         add_help=False,
@@ -288,19 +323,25 @@ def _flag_layer(cls: type[_Dataclass], argv: list[str]) -> tuple[dict[str, tuple
     """The options given as flags, and the configuration file named there; of a repeated scalar the last."""
     parser = make_parser(cls)
     space, extra = parser.parse_known_args(argv)
-    if extra:
-        word = extra[0].partition("=")[0]
+    given = vars(space)
+    taker = next((entry for entry in describe(cls) if entry.words), None)
+    words = [word for word in extra if taker and not word.startswith("-")]
+    if rest := [word for word in extra if word not in words]:
+        word = rest[0].partition("=")[0]
         if not word.startswith("-"):
             raise UsageError(f"Unexpected argument {_brief(word)}: options start with --; --help lists them.")
         known = [name for action in parser._actions for name in action.option_strings]
         raise UsageError(f"Unknown option {word}{suggestion(word, known)}; --help lists the options.")
-    given = vars(space)
-    layer = {}
+    layer: dict[str, tuple[Any, str]] = {}
     for entry in describe(cls):
         if entry.name in given:
             texts = given[entry.name]
             value = texts if isinstance(texts, bool) else _judge(entry, texts, entry.flag, _from_texts)
             layer[entry.name] = (value, "flag")
+    if taker and words:
+        before = layer[taker.name][0] if taker.name in layer else ()
+        named = [item for word in words for item in _judge(taker, [word], taker.metavar or taker.name, _word)]
+        layer[taker.name] = ((*before, *named), "flag")
     return layer, given.get("config")
 
 
@@ -406,6 +447,11 @@ def _from_texts(entry: Option, texts: list[str]) -> Any:
             raise ValueError(f"{_brief(key)} is given twice")
         table[key] = _leaf_from_text(entry, value)
     return table
+
+
+def _word(entry: Option, texts: list[str]) -> Any:
+    """A list of what one word of the command line spells; commas are part of it."""
+    return (_leaf_from_text(entry, texts[0]),)
 
 
 def _leaf_from_text(entry: Option, text: str) -> Any:

@@ -19,11 +19,13 @@ import numpy.typing as npt
 
 from prng_mpi.comm import Comm, Message, Tag
 from prng_mpi.errors import ExitCode, PrngError
+from prng_mpi.profiles import profile
 from prng_mpi.scheduler import Event, Lease, Scheduler
 
 Hits = npt.NDArray[np.void]
-# Everything in [start, stop), or None if `stopped` answered True before the end.
-Compute = Callable[[int, int, Callable[[], bool]], Hits | None]
+# Everything in [start, stop), or None if `stopped` answered True before the end: hits, or what else a step has ranks do.
+# Where a farm has `told`, its two values stand in for start and stop.
+Compute = Callable[[Any, Any, Callable[[], bool]], Any]
 
 # How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
 NAP = 0.002
@@ -44,12 +46,23 @@ class Card:
 
 @dataclass(frozen=True)
 class Finished:
-    """A chunk that a device is through with: hits, or None and why not; seconds on the device."""
+    """A chunk that a device is through with: hits, or None and why not; seconds on the device.
+
+    blame: whether an error speaks against the rank; hits may come with one that does not."""
 
     lease: int
-    hits: Hits | None
+    hits: Any
     seconds: float
     error: str | None
+    blame: bool = True
+
+
+class WorkFailed(PrngError):
+    """The work itself failed, wherever it is done; `content` is for whom it was done for."""
+
+    def __init__(self, reason: str, content: Any = None) -> None:
+        super().__init__(reason)
+        self.content = content
 
 
 class Worker:
@@ -57,13 +70,13 @@ class Worker:
 
     def __init__(self, compute: Compute) -> None:
         self._compute = compute
-        self._todo: queue.SimpleQueue[tuple[int, int, int] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[tuple[int, Any, Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
         self._thread.start()
 
-    def submit(self, lease: int, start: int, stop: int) -> None:
+    def submit(self, lease: int, start: Any, stop: Any) -> None:
         """Compute [start, stop) next."""
         self._todo.put((lease, start, stop))
 
@@ -84,17 +97,19 @@ class Worker:
     def _loop(self) -> None:
         while (chunk := self._todo.get()) is not None:
             lease, start, stop = chunk
-            hits, error, began = None, None, time.perf_counter()
+            hits, error, blame, began = None, None, True, time.perf_counter()
             try:
                 hits = self._compute(start, stop, self._stopped.is_set)
                 if hits is None:
                     error = "stopped"
+            except WorkFailed as e:
+                hits, error, blame = e.content, str(e), False
             except PrngError as e:
                 error = str(e)
             # Whatever goes wrong on a device is a failed chunk that root hears of, never a silent rank.
             except Exception as e:  # noqa: BLE001
                 error = f"{type(e).__name__}: {e}"
-            self._done.put(Finished(lease, hits, time.perf_counter() - began, error))
+            self._done.put(Finished(lease, hits, time.perf_counter() - began, error, blame))
 
 
 def _outside(lease: Lease, hits: Hits | None) -> str:
@@ -161,6 +176,7 @@ class RankState:
     trouble: str = ""
     lost: str = ""
     chunks: int = 0
+    retried: int = 0
     failed: int = 0
     seeds: int = 0
     hits: int = 0
@@ -209,8 +225,11 @@ class Farm:
         show: Callable[[State], None],
         requests: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
+        check: Callable[[Lease, Any], str] = _outside,
+        told: Callable[[Lease], tuple[Any, Any]] = lambda lease: (lease.start, lease.stop),
     ) -> None:
-        """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once)."""
+        """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once);
+        check: why an answer can't be one to its lease, empty if it can; told: what a rank is told of a lease."""
         self.comm, self.scheduler, self.log, self.show, self.requests, self.clock = (
             comm,
             scheduler,
@@ -219,6 +238,7 @@ class Farm:
             requests,
             clock,
         )
+        self._check, self._told = check, told
         self.state = State({rank: RankState() for rank in range(comm.size)}, clock())
         self._leases: dict[int, Lease] = {}
         self._idle: set[int] = set()
@@ -296,6 +316,9 @@ class Farm:
             return
         state.card, state.since = introduction, now
         self.log.event("device_ready", **vars(introduction))
+        if self.scheduler.admission:
+            delay = profile(introduction.device_kind).delay
+            self.scheduler.admission.join(rank, introduction.host, delay)
         for event in self.scheduler.join(rank, introduction.weight, now):
             self._note(event)
         self._idle.add(rank)
@@ -320,10 +343,10 @@ class Farm:
         lease = self._leases.pop(done.lease)
         state.seconds += done.seconds
         state.given = None
-        reason = done.error or _outside(lease, done.hits)
+        reason = done.error or self._check(lease, done.hits)
         if reason:
             state.failed += 1
-            events = self.scheduler.failed(rank, done.lease, reason, now)
+            events = self.scheduler.failed(rank, done.lease, reason, now, done.blame)
             self.log.ended(lease, "failed", done, reason)
         elif done.hits is not None:
             accepted, events = self.scheduler.done(rank, done.lease, done.seconds, now)
@@ -333,9 +356,11 @@ class Farm:
             self.log.commit(lease, card, done)
             if accepted:
                 state.chunks += 1
+                state.retried += lease.attempt > 1
                 state.seeds += lease.seeds
-                state.hits += len(done.hits)
-                self.state.hits += len(done.hits)
+                found = len(done.hits) if isinstance(done.hits, np.ndarray) else 0
+                state.hits += found
+                self.state.hits += found
         for event in events:
             self._note(event)
         if rank in self.scheduler.live:
@@ -360,9 +385,9 @@ class Farm:
             assert card is not None
             self.log.issued(lease, card)
             if rank == 0 and self._worker:
-                self._worker.submit(lease.id, lease.start, lease.stop)
+                self._worker.submit(lease.id, *self._told(lease))
             else:
-                self.comm.send(rank, Tag.CHUNK, (lease.id, lease.start, lease.stop))
+                self.comm.send(rank, Tag.CHUNK, (lease.id, *self._told(lease)))
         return busy
 
     def _note(self, event: Event) -> None:

@@ -3,18 +3,19 @@ search has not seen, and what was found is said in words and in records."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import hybrid, statistics
+from prng_mpi import hybrid, siblings, statistics
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.display import duration, rate
 from prng_mpi.errors import IntegrityError
 from prng_mpi.records import HIT, SURVIVOR
-from prng_mpi.search import Search, Side
+from prng_mpi.search import Form, Search, Side
 from prng_mpi.statistics import Plan, format_count, format_log10
 from prng_mpi.windows import Later
 
@@ -95,7 +96,7 @@ def judge(search: Search, plan: Plan, hits: npt.NDArray[np.void], later: Later, 
 
 def verify(search: Search, hits: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     """Whether the plain build finds each of these hits exactly so: bool (n,)."""
-    device = CpuDevice(search.recipe, "reference", search.form)
+    device = _plain_build(search, search.form)
     verified = np.zeros(len(hits), bool)
     for i, hit in enumerate(hits):
         seed = int(hit["seed"])
@@ -104,9 +105,15 @@ def verify(search: Search, hits: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     return verified
 
 
+@functools.lru_cache(maxsize=4)
+def _plain_build(search: Search, form: Form) -> CpuDevice:
+    """The reference device, opened once for all survivors of a search."""
+    return CpuDevice(search.recipe, "reference", form)
+
+
 def stream(search: Search, seed: int, first: int, count: int) -> npt.NDArray[np.uint32]:
     """Outputs `first`, which may be negative, to first + count - 1 of a seed: '<u4' (count,)."""
-    device = CpuDevice(search.recipe, "reference", ("LOOKS",) if first < 0 else search.form)
+    device = _plain_build(search, ("LOOKS",) if first < 0 else search.form)
     outputs: npt.NDArray[np.uint32] = device.outputs(search, np.array([seed], np.uint64), first, count)[0]
     return outputs
 
@@ -223,8 +230,9 @@ def lines(
     rows += [("gap", f"seeds {start} to {stop - 1} are not searched") for start, stop in gaps[:5]]
     if len(gaps) > 5:
         rows.append(("gap", f"and {len(gaps) - 5} more; summary.json has all"))
-    z = f", z = {found.z:+.1f}" if found.expected >= 5 else ""
-    chance = format_count(float(found.expected))
+    bound = plan.chance.kind == "bound"
+    z = f", z = {found.z:+.1f}" if found.expected >= 5 and not bound else ""
+    chance = "at most " * bound + format_count(float(found.expected))
     rows.append(("survivors", f"{format_count(len(found.survivors))}, where chance alone gives {chance}{z}"))
     best = found.best
     if best is None:
@@ -234,14 +242,17 @@ def lines(
             *rows,
             ("verdict", f"NOTHING so far: {done / asked:.1%} is searched" if gaps else f"NOTHING FOUND: {text}"),
         ]
+    meaning = f": {best['meaning']}" if "meaning" in best else ""
     skip = f"skip {best['skip']}" if search.misses is None else f"skips {' '.join(map(str, best['path']))}"
     rows.append((
-        "best", f"seed {best['seed']} ({best['seed']:#x}), {skip}, offset {best['offset']}: "
-        f"{best['matches']} of {best['draws']} draws, E = {format_log10(best['log10_E'])}"
+        "best", f"seed {best['seed']} ({best['seed']:#x}{meaning}), {skip}, offset {best['offset']}: "
+        f"{best['matches']} of {best['draws']} draws, E {'=' if search.misses is None else '<='} {format_log10(best['log10_E'])}"
     ))  # fmt: skip
     if best["heldout"]:
         p = format_log10(best["heldout_log10_p"])
         rows.append(("held out", f"{best['heldout_matches']} of {best['heldout']} other draws, by chance p = {p}"))
+    if found.strong and best["matches"] < best["draws"] and (clue := siblings.hint(search, best["seed"])):
+        rows.append(("hint", clue))
     if found.strong:
         rows.append(("next" if search.misses is None else "stream", " ".join(map(str, best["next_outputs"]))))
     return [*rows, ("verdict", _VERDICTS[found.verdict])]

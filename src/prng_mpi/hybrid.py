@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi.search import Search, Side
-from prng_mpi.statistics import STRONG_LOG10, Chance, Floats, Plan, joint_tails
+from prng_mpi.statistics import STRONG_LOG10, Chance, Floats, Plan, joint_tails, side_tails
 
 Ints = npt.NDArray[np.int64]
 Values = npt.NDArray[np.uint32]
 
 # Simulated null seeds, and about how many (event, event) pairs may be looked at in all.
 MOST_SEEDS = 100_000
-PAIRS = 2e8
+PAIRS = 3e7
 BATCH = 2000
 # Fewer simulated survivors than this say little: the bound speaks.
 LEAST_SURVIVORS = 30
@@ -213,47 +213,64 @@ def side_expectations(p: Floats, reach: Ints, misses: int) -> npt.NDArray[np.lon
     Exact by linearity; reach: (k, 2). Kept as long doubles, whose exponents go to 10^4932."""
     k = len(p)
     sizes = np.zeros(k + 1, np.longdouble)
-    # ending[i][r - 1, x]: expected sets of r matches that end with draw i at output reach[i, 0] + x.
-    ending: list[npt.NDArray[np.longdouble]] = []
+    # before[j][r - 1, x]: expected sets of r matches that end with draw j at an output below reach[j, 0] + x.
+    before: dict[int, npt.NDArray[np.longdouble]] = {}
     for i in range(k):
-        width = int(reach[i, 1] - reach[i, 0]) + 1
-        mine = np.zeros((k, width), np.longdouble)
+        begin, width = int(reach[i, 0]), int(reach[i, 1] - reach[i, 0]) + 1
+        mine = np.zeros((i + 1, width), np.longdouble)
+        for j in range(max(0, i - misses - 1), i):
+            # Output begin + x may come after outputs from begin + x - far to begin + x - near of draw j.
+            near, far = reach[i] - reach[j]
+            above = _shifted(before[j], begin - int(near) + 1 - int(reach[j, 0]), width)
+            above -= _shifted(before[j], begin - int(far) - int(reach[j, 0]), width)
+            mine[1 : j + 2] += above
+        mine *= p[i]
         if i <= misses:
             mine[0] += p[i]
-        for j in range(max(0, i - misses - 1), i):
-            sums = np.concatenate([np.zeros((k, 1), np.longdouble), np.cumsum(ending[j], axis=1)], axis=1)
-            near, far = reach[i, 0] - reach[j, 0], reach[i, 1] - reach[j, 1]
-            x = np.arange(width) + reach[i, 0] - reach[j, 0]
-            begin = np.clip(x - far, 0, sums.shape[1] - 1)
-            end = np.clip(x - near + 1, 0, sums.shape[1] - 1)
-            mine[1:] += p[i] * (sums[:-1, end] - sums[:-1, begin])
-        ending.append(mine)
+        before[i] = np.concatenate([np.zeros((i + 1, 1), np.longdouble), np.cumsum(mine, axis=1)], axis=1)
+        before.pop(i - misses - 1, None)
         if k - 1 - i <= misses:
-            sizes[1:] += mine.sum(axis=1)
+            sizes[1 : i + 2] += mine.sum(axis=1)
     # Differences of sums may leave a rounding below zero.
     np.maximum(sizes, 0, out=sizes)
     sizes[0] = 1
     return sizes
 
 
+def _shifted(sums: npt.NDArray[np.longdouble], start: int, width: int) -> npt.NDArray[np.longdouble]:
+    """Columns start to start + width - 1; those before the first are 0, those past the last are the last."""
+    low = np.clip(np.arange(start, start + width), 0, sums.shape[1] - 1)
+    if start >= 0 and start + width <= sums.shape[1]:
+        return sums[:, start : start + width].copy()
+    return np.asarray(sums[:, low])
+
+
+def tails(search: Search) -> Floats:
+    """log10 of what one hypothesis has of reaching each side's need and m matches in all, m = 0..k, shape (k + 1,): its chance
+    at a constant skip, an upper bound for the best path at an offset."""
+    p, at, parts = search.chances(), 0, []
+    if search.misses is None:
+        return side_tails(p, [(len(s.draws), s.need) for s in search.sides])
+    for s in search.sides:
+        parts.append((side_expectations(p[at : at + len(s.draws)], search.reach_of(s), search.misses), s.need))
+        at += len(s.draws)
+    return joint_tails(parts)
+
+
 def plan(search: Search, seeds: int, looks: int = 1) -> Plan:
     """What chance alone makes of a hybrid search over `seeds` seeds; tails are upper bounds, the expected count simulated
     where chance survivors are many enough, else the bound as well."""
-    p, at, parts = search.chances(), 0, []
-    for s in search.sides:
-        parts.append((side_expectations(p[at : at + len(s.draws)], search.reach_of(s), search.misses or 0), s.need))
-        at += len(s.draws)
-    tails = joint_tails(parts)
+    chances = tails(search)
     n_hyp = seeds * search.per_seed * looks
     log10_n = math.log10(n_hyp)
-    chance = _chance(search, float(tails[search.least]) + math.log10(search.n_offsets), seeds)
+    chance = _chance(search, float(chances[search.least]) + math.log10(search.n_offsets), seeds)
     expected = seeds * chance.p
     return Plan(
         seeds=seeds, skips=1, offsets=search.n_offsets, looks=looks, n_hypotheses=n_hyp, k=search.k, need=search.least,
-        log10_p1=float(tails[search.least]), log10_E=float(tails[search.least]) + log10_n,
-        best_log10_E=float(tails[-1]) + log10_n, expected_survivors=expected,
+        log10_p1=float(chances[search.least]), log10_E=float(chances[search.least]) + log10_n,
+        best_log10_E=float(chances[-1]) + log10_n, expected_survivors=expected,
         sigma=math.hypot(math.sqrt(expected * (1 - chance.p)), expected * chance.relative_error),
-        chance=chance, draws_needed=0, tails=tails,
+        chance=chance, draws_needed=0, tails=chances,
     )  # fmt: skip
 
 

@@ -102,8 +102,8 @@ def gaps(done: Iterable[tuple[int, int]], start: int, stop: int) -> list[tuple[i
     """What of [start, stop) is in none of the ranges `done`, which are sorted and disjoint."""
     left, at = [], start
     for a, b in [*done, (stop, stop)]:
-        if a > at:
-            left.append((at, a))
+        if (end := min(a, stop)) > at:
+            left.append((at, end))
         at = max(at, b)
     return left
 
@@ -470,6 +470,13 @@ def _refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> No
     if identity_hash(there) == identity_hash(here):
         return
     old, new = dict(_flat(there)), dict(_flat(here))
-    pairs = ((key, _short(old, key), _short(new, key)) for key in sorted({*old, *new}))
-    changes = "; ".join(f"{key} is {a} there and {b} here" for key, a, b in pairs if a != b)
-    raise UsageError(f"{path.parent} holds another search: {changes}; choose another --output-dir")
+    changed = [key for key in sorted({*old, *new}) if _short(old, key) != _short(new, key)]
+    # Of a part that one of the two does not have at all its name says enough.
+    said = {}
+    for key in changed:
+        part = key.partition(".")[0]
+        if part == key or (part in there and part in here):
+            said[key] = f"{key} is {_short(old, key)} there and {_short(new, key)} here"
+        else:
+            said[part] = f"{part} is only {'there' if part in there else 'here'}"
+    raise UsageError(f"{path.parent} holds another search: {'; '.join(said.values())}; choose another --output-dir")

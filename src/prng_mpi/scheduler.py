@@ -13,11 +13,15 @@ A range once cut is a chunk and keeps its bounds for good. It is queued, leased,
 
 Sizes: a moving average of the measured seeds/s, with a guided tail after Polychronopoulos and Kuck, "Guided
 self-scheduling", IEEE Trans. Comput. C-36 (1987), here weighted by speed.
+
+With an `Admission` the numbers of `todo` are not seeds but jobs: each is a chunk of its own, leased for its own time, and
+handed out only where and when the admission lets it.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import operator
 from collections import Counter
@@ -25,6 +29,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from prng_mpi.admission import Admission
 from prng_mpi.errors import UsageError
 
 # Sums of speeds and weights are kept in whole millionths: integers never drift, whoever joins or leaves.
@@ -150,11 +155,14 @@ class Scheduler:
     caller breaks the protocol (a rank that never joined, a second lease for a rank).
     """
 
-    def __init__(self, todo: Iterable[tuple[int, int]], policy: Policy | None = None) -> None:
-        self.policy = policy or Policy()
-        # Still uncut, last range first, so that cutting is at the cheap end of the list.
-        self._fresh = _checked(todo)[::-1]
-        self._fresh_seeds = sum(stop - start for start, stop in self._fresh)
+    def __init__(
+        self, todo: Iterable[tuple[int, int]], policy: Policy | None = None, admission: Admission | None = None
+    ) -> None:
+        self.policy, self.admission = policy or Policy(), admission
+        # Still uncut, last range first, so that cutting is at the cheap end of the list; by group of the admission.
+        ranges = _checked(todo)
+        self._fresh = {0: ranges[::-1]} if admission is None else _by_group(ranges, admission)
+        self._fresh_seeds = sum(stop - start for start, stop in ranges)
         self._total = self._fresh_seeds
         self._done_seeds = 0
         self._chunks: dict[int, _Chunk] = {}
@@ -208,7 +216,7 @@ class Scheduler:
         if self._drained or r.state is not _RankState.LIVE:
             return None
         self._promote(now)
-        chunk = self._retry_for(rank) or self._cut(r)
+        chunk = self._retry_for(rank, now) or self._cut(r, rank, now)
         return None if chunk is None else self._issue(chunk, rank, r, now)
 
     def done(self, rank: int, lease_id: int, seconds: float, now: float) -> tuple[bool, list[Event]]:
@@ -217,32 +225,32 @@ class Scheduler:
         False: the range was done before, drop the result. A late result counts if its range is not yet done, even
         one from a rank since lost. Every known lease is a measurement, unless `seconds` is negative or not finite.
         """
-        found = self._report(rank, lease_id)
+        found = self._report(rank, lease_id, now)
         if isinstance(found, Event):
             return False, [found]
         lease, chunk = found
         self._measure(self._ranks[rank], rank, lease.seeds, seconds)
         if chunk.state is _ChunkState.DONE:
-            return False, [Event("late_discarded", lease, rank, f"{_name(lease)} was done before; result dropped")]
+            return False, [Event("late_discarded", lease, rank, f"{self._name(lease)} was done before; result dropped")]
         late = chunk.lease is not lease
         self._set(chunk, _ChunkState.DONE)
         del self._chunks[chunk.start]
         self._done_seeds += lease.seeds
         if late:
-            return True, [Event("late_accepted", lease, rank, f"{_name(lease)} came after its lease ended; taken")]
+            return True, [Event("late_accepted", lease, rank, f"{self._name(lease)} came after its lease ended; taken")]
         return True, []
 
-    def failed(self, rank: int, lease_id: int, reason: str, now: float) -> list[Event]:
+    def failed(self, rank: int, lease_id: int, reason: str, now: float, blame: bool = True) -> list[Event]:
         """A rank's device failed on a lease: the chunk is retried later elsewhere, or parked; the rank may go.
 
-        A rank that failed too many chunks is set aside. A late failure counts against chunk and rank as well, but
-        does not take the chunk from who has it now.
+        A rank that failed too many chunks is set aside, unless it is not to `blame`. A late failure counts against
+        chunk and rank as well, but does not take the chunk from who has it now.
         """
-        found = self._report(rank, lease_id)
+        found = self._report(rank, lease_id, now)
         if isinstance(found, Event):
             return [found]
         lease, chunk = found
-        events = [Event("failed", lease, rank, f"{_name(lease)}: {reason}")]
+        events = [Event("failed", lease, rank, f"{self._name(lease)}: {reason}")]
         chunk.failures += 1
         chunk.failed_on.add(rank)
         if chunk.lease is lease:
@@ -252,8 +260,7 @@ class Scheduler:
             self._note(chunk, rank, reason)
             if chunk.state is _ChunkState.QUEUED and (why := self._hopeless(chunk)):
                 events.append(self._park(chunk, lease, why))
-        events += self._blame(rank, chunk, reason)
-        return events
+        return events + self._blame(rank, chunk, reason) if blame else events
 
     def lost(self, rank: int, reason: str, now: float) -> list[Event]:
         """A rank is gone for good: it gets nothing more and its range is queued again at once.
@@ -264,6 +271,8 @@ class Scheduler:
         if r.state is _RankState.LOST:
             return []
         self._move(rank, r, _RankState.LOST)
+        if self.admission:
+            self.admission.ended(rank, now)
         events = [Event("lost", r.lease, rank, f"rank {rank} is lost: {reason}")]
         return events + self._take_back(r, f"lost: {reason}", now)
 
@@ -277,7 +286,7 @@ class Scheduler:
             if r.state is _RankState.LIVE:
                 self._move(lease.rank, r, _RankState.SILENT)
             silent = now - lease.issued
-            events.append(Event("expired", lease, lease.rank, f"{_name(lease)}: no report for {silent:.0f} s"))
+            events.append(Event("expired", lease, lease.rank, f"{self._name(lease)}: no report for {silent:.0f} s"))
             events += self._take_back(r, f"no report for {silent:.0f} s", now)
         return events
 
@@ -310,7 +319,7 @@ class Scheduler:
     @property
     def available(self) -> bool:
         """Whether `next` may have something at once for some live rank; worth asking for the idle ones."""
-        return not self._drained and bool(self._live) and (bool(self._fresh) or _top(self._ready) is not None)
+        return not self._drained and bool(self._live) and (any(self._fresh.values()) or _top(self._ready) is not None)
 
     @property
     def finished(self) -> bool:
@@ -318,7 +327,7 @@ class Scheduler:
 
         Not true merely because no rank is live: see `stuck`.
         """
-        nothing_left = not self._fresh and not self._tally[_ChunkState.QUEUED]
+        nothing_left = not any(self._fresh.values()) and not self._tally[_ChunkState.QUEUED]
         return not self._tally[_ChunkState.LEASED] and (self._drained or nothing_left)
 
     @property
@@ -351,11 +360,11 @@ class Scheduler:
     def queued(self) -> list[tuple[int, int]]:
         """Ranges that nobody has and that are still to be handed out, ascending: uncut ones and retries."""
         retries = ((c.start, c.stop) for c in self._chunks.values() if c.state is _ChunkState.QUEUED)
-        return sorted([*self._fresh, *retries])
+        return sorted([*self._uncut, *retries])
 
     def gaps(self) -> list[tuple[int, int]]:
         """Ranges not done (queued, in flight, parked), ascending, touching ones merged."""
-        return list(_merged(sorted([*self._fresh, *((c.start, c.stop) for c in self._chunks.values())])))
+        return list(_merged(sorted([*self._uncut, *((c.start, c.stop) for c in self._chunks.values())])))
 
     def speed(self, rank: int) -> float | None:
         """Measured seeds/s of a rank (moving average), None before its first result."""
@@ -373,8 +382,12 @@ class Scheduler:
 
         A moment that has passed unhandled by `expire` or `next` is returned as it is, so that none is missed.
         """
-        moments = [t for t in (self._deadline(), _top(self._waiting)) if t is not None]
-        return min(moments, default=None)
+        moments = [self._deadline(), _top(self._waiting), self.admission.wake(now) if self.admission else None]
+        return min((t for t in moments if t is not None), default=None)
+
+    @property
+    def _uncut(self) -> list[tuple[int, int]]:
+        return [piece for ranges in self._fresh.values() for piece in ranges]
 
     # -- ranks --------------------------------------------------------------------------------------------------
 
@@ -435,15 +448,26 @@ class Scheduler:
             return []
         self._move(rank, r, _RankState.SET_ASIDE)
         self._set_aside[rank] = tuple(r.failed.values())
-        return [Event("set_aside", None, rank, f"rank {rank} failed {len(r.failed)} chunks and gets no more")]
+        return [
+            Event(
+                "set_aside",
+                None,
+                rank,
+                f"rank {rank} failed {len(r.failed)} chunks and gets no more; the last: {reason}",
+            )
+        ]
 
     # -- leases -------------------------------------------------------------------------------------------------
 
     def _issue(self, chunk: _Chunk, rank: int, r: _Rank, now: float) -> Lease:
         speed = self._estimate(r)
         expected = None if speed is None else (chunk.stop - chunk.start) / speed
-        margin = self.policy.lease_margin * (2 if r.speed is None else 1)
-        deadline = now + self.policy.lease_factor * (expected or 0.0) + margin
+        if self.admission:
+            deadline = now + self.admission.patience(chunk.start) + self.policy.lease_margin
+            self.admission.started(rank, chunk.start, now)
+        else:
+            margin = self.policy.lease_margin * (2 if r.speed is None else 1)
+            deadline = now + self.policy.lease_factor * (expected or 0.0) + margin
         chunk.attempts += 1
         lease = Lease(self._next_id, chunk.start, chunk.stop, rank, chunk.attempts, now, deadline, expected)
         self._next_id += 1
@@ -453,13 +477,16 @@ class Scheduler:
         heapq.heappush(self._deadlines, (deadline, lease.id))
         return lease
 
-    def _report(self, rank: int, lease_id: int) -> tuple[Lease, _Chunk] | Event:
+    def _report(self, rank: int, lease_id: int, now: float) -> tuple[Lease, _Chunk] | Event:
         """Close a lease that its rank reports on; a silent rank is back. An 'unknown' event if it is not open."""
         r = self._known(rank)
         lease, chunk = self._open.get(lease_id, (None, None))
         if lease is None or chunk is None or lease.rank != rank:
             return Event("unknown", lease, rank, f"rank {rank} reports on lease {lease_id}, which it does not hold")
         del self._open[lease_id]
+        # Only now has the rank's work ended: an expired lease may well go on there.
+        if self.admission:
+            self.admission.ended(rank, now)
         if r.lease is lease:
             r.lease = None
         if r.state is _RankState.SILENT:
@@ -483,7 +510,7 @@ class Scheduler:
             return []
         chunk = self._open[lease.id][1]
         if chunk.lease is not lease:
-            return [Event("done_elsewhere", lease, lease.rank, f"{_name(lease)} was done by another rank before")]
+            return [Event("done_elsewhere", lease, lease.rank, f"{self._name(lease)} was done by another rank before")]
         return [self._requeue(chunk, lease, reason, now, 0.0)]
 
     # -- chunks -------------------------------------------------------------------------------------------------
@@ -494,14 +521,16 @@ class Scheduler:
         self._tally[state] += 1
         chunk.state, chunk.lease = state, lease
 
-    def _cut(self, r: _Rank) -> _Chunk | None:
-        """A new chunk from the front of what is uncut."""
-        if not self._fresh:
+    def _cut(self, r: _Rank, rank: int, now: float) -> _Chunk | None:
+        """A new chunk from the front of what is uncut and admitted."""
+        fronts = sorted((ranges[-1], ranges) for ranges in self._fresh.values() if ranges)
+        fresh = next((ranges for (start, _), ranges in fronts if self._admitted(rank, start, now)), None)
+        if fresh is None:
             return None
-        start, stop = self._fresh.pop()
-        cut = min(stop, start + self._size(r))
+        start, stop = fresh.pop()
+        cut = start + 1 if self.admission else min(stop, start + self._size(r))
         if cut < stop:
-            self._fresh.append((cut, stop))
+            fresh.append((cut, stop))
         self._fresh_seeds -= cut - start
         chunk = self._chunks[start] = _Chunk(start, cut)
         return chunk
@@ -527,7 +556,7 @@ class Scheduler:
         self._entries += 1
         heapq.heappush(self._waiting if delay > 0 else self._ready, (now + delay, self._entries, chunk))
         attempt = f"attempt {chunk.attempts + 1} of {self.policy.attempts}"
-        return Event("retry", lease, lease.rank, f"{_name(lease)} again in {delay:g} s, {attempt}")
+        return Event("retry", lease, lease.rank, f"{self._name(lease)} again in {delay:g} s, {attempt}")
 
     def _hopeless(self, chunk: _Chunk) -> str:
         if len(chunk.failed_on) >= self.policy.park_devices:
@@ -536,7 +565,13 @@ class Scheduler:
 
     def _park(self, chunk: _Chunk, lease: Lease, why: str) -> Event:
         self._set(chunk, _ChunkState.PARKED)
-        return Event("parked", lease, lease.rank, f"seeds [{chunk.start}, {chunk.stop}) are given up: {why}")
+        return Event("parked", lease, lease.rank, f"{self._range(chunk.start, chunk.stop)} given up: {why}")
+
+    def _name(self, lease: Lease) -> str:
+        return f"rank {lease.rank}, {self._range(lease.start, lease.stop)}, attempt {lease.attempt}"
+
+    def _range(self, start: int, stop: int) -> str:
+        return f"job {self.admission.name(start)}" if self.admission else f"seeds [{start}, {stop})"
 
     def _note(self, chunk: _Chunk, rank: int, reason: str) -> None:
         chunk.avoid.add(rank)
@@ -546,13 +581,16 @@ class Scheduler:
         while (due := _top(self._waiting)) is not None and due <= now:
             heapq.heappush(self._ready, heapq.heappop(self._waiting))
 
-    def _retry_for(self, rank: int) -> _Chunk | None:
+    def _admitted(self, rank: int, start: int, now: float) -> bool:
+        return self.admission is None or self.admission.admits(rank, start, now)
+
+    def _retry_for(self, rank: int, now: float) -> _Chunk | None:
         """The first due retry that this rank may have; those it may not have stay where they are."""
         kept = []
         chunk = None
         while _top(self._ready) is not None:
             entry = heapq.heappop(self._ready)
-            if self._may_have(rank, entry[2]):
+            if self._may_have(rank, entry[2]) and self._admitted(rank, entry[2].start, now):
                 chunk = entry[2]
                 break
             kept.append(entry)
@@ -589,6 +627,16 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield last
 
 
+def _by_group(ranges: list[tuple[int, int]], admission: Admission) -> dict[int, list[tuple[int, int]]]:
+    """The ranges cut where the group changes, last first, by group."""
+    groups: dict[int, list[tuple[int, int]]] = {}
+    for start, stop in reversed(ranges):
+        for group, run in itertools.groupby(reversed(range(start, stop)), admission.group):
+            jobs = list(run)
+            groups.setdefault(group, []).append((jobs[-1], jobs[0] + 1))
+    return groups
+
+
 def _checked(todo: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     # operator.index: numpy integers become Python ints, which do not overflow at 2**64.
     ranges = [(operator.index(start), operator.index(stop)) for start, stop in todo]
@@ -605,10 +653,6 @@ def _checked(todo: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _units(value: float) -> int:
     return max(1, round(value * _UNIT))
-
-
-def _name(lease: Lease) -> str:
-    return f"rank {lease.rank}, seeds [{lease.start}, {lease.stop}), attempt {lease.attempt}"
 
 
 def _words(state: _RankState) -> str:

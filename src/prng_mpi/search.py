@@ -22,6 +22,7 @@ SEARCH = np.dtype(
         (name, "<u8")
         for name in (
             *("modulus", "magic32", "magic64", "bits", "mask", "limit", "power_of_two"),
+            *("least", "share", "magic_share"),
             *("inverse", "twos", "quotient"),
             *("draws", "need", "skip_min", "skip_max", "offset_min", "offset_max", "window_start"),
             *("stride", "first", "positions", "reach"),
@@ -37,7 +38,8 @@ MAX_POSITIONS = 2**20
 # Outputs a glance may keep, and about how many seeds it is at: 8 MiB at most.
 MAX_REACH = 2**14
 GROUP_SEEDS = 128
-# Buckets of values in which a hybrid sieve looks for draws: 16 KiB.
+# Buckets of values in which a hybrid sieve looks for draws: a word of bits at least, 16 KiB of heads at most.
+MIN_BUCKETS = 32
 MAX_BUCKETS = 4096
 _NO_ITEM = 0xFFFFFFFF
 
@@ -45,6 +47,25 @@ _NO_ITEM = 0xFFFFFFFF
 # known, at a constant skip, over an interval of seeds.
 Form = tuple[str, ...]
 PLAIN: Form = ()
+# Outputs that a square of seeds keeps, 5 MiB at most, looks at them, and seeds of one of its rows.
+MAX_SLOTS = 2**14
+MAX_LOOKS = 2**20
+SIDE_SEEDS = 16
+
+
+@dataclass(frozen=True)
+class Square:
+    """What kernels/square.h wants to know. positions: outputs that hypotheses look at, '<u8' ascending; looks: which of
+    them, '<u4' (hypotheses, depth); shift, bits, seed_xor: the field and the seeding; scale, turn, bound: see there."""
+
+    positions: npt.NDArray[np.uint64]
+    looks: npt.NDArray[np.uint32]
+    shift: int
+    scale: int
+    turn: int
+    bound: int
+    bits: int
+    seed_xor: int
 
 
 def both_ways(form: Form) -> bool:
@@ -114,7 +135,7 @@ def head(s: Side, k: int) -> Side:
     return replace(s, draws=s.draws[:k], calls=s.calls[:k], first=s.first[: k + 1], low=s.low[:end], high=s.high[:end])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search:
     """What every seed is held against. Call u of a window is output o - 1 + u (s + 1); u = 1, 2, ... from the boundary
     before the window's first draw on, 0, -1, ... before it.
@@ -295,8 +316,58 @@ class Search:
         k, need = (len(s.draws), s.need) if (s := self.ahead) is not None else (len(self.draws), self.need)
         depth = min(k, k - need + 3)
         reach = min(self._span(depth) + (0 if self.jumps else self.first), MAX_REACH)
-        refused = (2**self.recipe.map.bits % self.modulus) / 2**self.recipe.map.bits if self.recipe.map.bits else 0.0
-        return reach if refused * reach * GROUP_SEEDS < 0.1 else 0
+        return reach if self._refused(reach) * GROUP_SEEDS < 0.1 else 0
+
+    def _field(self) -> tuple[int, int, int] | None:
+        """(first bit, bits, seed's xor) of what is divided by M: of the state if the family is affine, else of the word; None
+        where it is no field of at most 32 bits that the glance at squares understands."""
+        family, mapping = kernels.family(self.recipe.family), self.recipe.map
+        # Java's next(31) is a word less its lowest bit; of a power of two it takes the high bits.
+        cut = family.word_bits - (mapping.bits or family.word_bits)
+        if cut and self.modulus & (self.modulus - 1) == 0:
+            return None
+        if "#define SHOWN(" in self.recipe.source:
+            return None if mapping.rejects else (0, 32, 0)
+        affine = family.affine(self.params, self.recipe.seeding)
+        if affine is None:
+            return None
+        shift, bits = affine.shift + cut, affine.bits - affine.shift - cut
+        return (shift, bits, affine.seed_xor) if shift <= 32 and bits <= 32 else None
+
+    @functools.cached_property
+    def square(self) -> Square | None:
+        """How a CPU device glances at squares of seeds; None where the algebra or the search does not allow it."""
+        declared = "#define ADDS" in self.recipe.source or "#define XORS" in self.recipe.source
+        divided = self.recipe.mapping in ("mod", "mod31", "java", "java_range") and not self.recipe.halves
+        field = self._field() if declared and divided and not self.form else None
+        depth = min(len(self.draws), len(self.draws) - self.need + 3)
+        if field is None or self.per_seed * depth > MAX_LOOKS:
+            return None
+        s, o, i = np.ogrid[self.skips[0] : self.skips[1] + 1, self.offsets[0] : self.offsets[1] + 1, :depth]
+        positions, looks = np.unique((o + s + i * (s + 1)).astype(np.uint64), return_inverse=True)
+        outputs = int(positions[-1]) + 1
+        # Words that calls refuse are looked for at every output.
+        if len(positions) > MAX_SLOTS or (self.recipe.map.rejects and outputs > MAX_REACH):
+            return None
+        if self._refused(outputs) * SIDE_SEEDS > 0.1:
+            return None
+        m, (shift, bits, seed_xor) = self.modulus, field
+        twos = (m & -m).bit_length() - 1
+        return Square(
+            positions=positions,
+            looks=looks.reshape(-1, depth).astype(np.uint32),
+            shift=shift,
+            scale=(pow(m >> twos, -1, 2**32) << (32 - bits)) % 2**32,
+            turn=(twos + 32 - bits) % 32,
+            bound=(2**bits - 1) // m,
+            bits=bits,
+            seed_xor=seed_xor,
+        )
+
+    def _refused(self, outputs: int) -> float:
+        """About how often a call refuses a word among so many of a seed's outputs."""
+        bits, rejects = self.recipe.map.bits, self.recipe.map.rejects
+        return outputs * (2**bits % self.modulus) / 2**bits if bits and rejects else 0.0
 
     @property
     def _glance(self) -> bool:
@@ -326,7 +397,9 @@ class Search:
 
     def _packed(self, s: Side) -> npt.NDArray[np.uint32]:
         """A side as `side_at` of kernels/sides.h reads it: nine words of header, then the arrays it names."""
-        buckets = min(1 << max(self.modulus - 1, 1).bit_length(), MAX_BUCKETS) if self.misses is not None else 1
+        buckets = (
+            min(max(1 << (self.modulus - 1).bit_length(), MIN_BUCKETS), MAX_BUCKETS) if self.misses is not None else 1
+        )
         reach = s.calls if self.misses is None else self.reach_of(s)
         lists: list[list[int]] = [[] for _ in range(buckets)]
         for i in range(len(s.draws) if self.misses is not None else 0):
@@ -340,8 +413,12 @@ class Search:
             if own:
                 heads[bucket] = len(items)
                 items += [*own, _NO_ITEM]
+        bits = np.packbits(heads > 0, bitorder="little")
+        # Room for the two registers that hold the bits of few buckets.
+        members = np.zeros(max(len(bits), 128) // 4, "<u4")
+        members.view(np.uint8)[: len(bits)] = bits
         bounds = np.stack([s.low, s.high - s.low], axis=1).reshape(-1)
-        arrays = [reach[:, 0], reach[:, 1], s.first, bounds, heads, np.array(items)]
+        arrays = [reach[:, 0], reach[:, 1], s.first, bounds, np.concatenate([heads, members]), np.array(items)]
         starts = 9 + np.cumsum([0] + [len(a) for a in arrays[:-1]])
         return np.concatenate([np.array([len(s.draws), s.need, buckets, *starts]), *arrays]).astype(np.uint32)
 
@@ -350,9 +427,12 @@ class Search:
         m, jumps = self.modulus, self.jumps
         ahead, behind = self._both_sides
         # A word, and of it what the mapping divides: all, or Java's next(31).
-        word = kernels.family(self.recipe.family).word_bits
+        word = self.recipe.word_bits
         bits = self.recipe.map.bits or word
         twos = (m & -m).bit_length() - 1
+        least, most = kernels.family(self.recipe.family).word_range(self.params)
+        # As libstdc++ counts, one word too few; a range of M itself is not divided.
+        share = max(1, (most - least) // m)
         values = {
             "modulus": m,
             "magic32": 2**32 // m,
@@ -365,6 +445,9 @@ class Search:
             "twos": twos % word,
             "quotient": (2**bits - 1) // m,
             "power_of_two": m & (m - 1) == 0,
+            "least": least,
+            "share": share,
+            "magic_share": min(2**32 // share, 2**32 - 1),
             "draws": len(ahead.draws),
             "need": ahead.need,
             "skip_min": self.skips[0],

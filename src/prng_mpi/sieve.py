@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 import prng_mpi
 from prng_mpi import comm as comms
-from prng_mpi import config, devices, findings, hybrid, kernels, spaces, spawn, step, windows
+from prng_mpi import config, devices, findings, hybrid, kernels, memory, spaces, spawn, step, windows
 from prng_mpi.comm import Comm
-from prng_mpi.config import option
+from prng_mpi.config import option, parse_size
 from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
+from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import Display, duration, say
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
 from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
@@ -34,7 +35,7 @@ from prng_mpi.recipes import Recipe, recipe
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.search import Search
 from prng_mpi.spaces import Space
-from prng_mpi.startup import in_turn
+from prng_mpi.startup import Load, in_turn
 from prng_mpi.statistics import Plan, format_count
 from prng_mpi.store import EventLog, chunk_table, payload_hash, rank_table, write_json, write_results
 from prng_mpi.windows import Later
@@ -44,23 +45,10 @@ DEFAULT_SEED_END = 2**32
 METHODS = ("auto", "lanes", "lift", "invert")
 # Lanes that take longer than this, roughly, give way to a method that does not.
 PATIENCE = 30.0
-# Core-seconds that nobody waits for: most of a year of 26 GPUs that are each worth fifty cores.
+# Seconds of a core without squares that nobody waits for: most of a year of 26 GPUs that are each worth fifty such cores.
 HOPELESS_SECONDS = 3e10
 # How much slower than one core of the forecasts a device may be before its first lease runs out.
 SLOWEST = 30.0
-
-
-def seconds(text: str) -> float:
-    """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    text = text.strip()
-    try:
-        value = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 90, 90s, 10m, 3h or 2d") from None
-    if not 0 <= value < 1e10:
-        raise ValueError(f"{text!r} is no time that can pass")
-    return value
 
 
 @dataclass(frozen=True)
@@ -124,6 +112,9 @@ class SieveOptions:
         section="Devices",
     )
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
+    threads: int | None = option(
+        None, "threads of a rank on a CPU; not set: its share of the cores it may use", minimum=1, section="Devices"
+    )
     profile: Path | None = option(
         None, "bench.json of a bench: speeds to start from", metavar="FILE", section="Devices"
     )
@@ -131,6 +122,10 @@ class SieveOptions:
     chunk_seconds: float = option(1.0, "a chunk is what a rank does in this time", minimum=0.001, section="Devices")
     lease_margin: float = option(30.0, "seconds past three times its expected time after which a chunk is given to another rank",
                                  minimum=0.1, section="Devices")  # fmt: skip
+    memory_reserve: float = option(
+        1.5e9, "memory of each host to leave alone; ranks that it would take, but for the first, get no device",
+        parse=parse_size, metavar="SIZE", section="Devices",
+    )  # fmt: skip
     startup_timeout: float = option(120.0, "seconds for one device to start", minimum=1, section="Devices")
     output_dir: Path | None = option(
         None, "folder of the run; not set: results/RECIPE-SEARCH", metavar="DIR", section="Run"
@@ -139,7 +134,7 @@ class SieveOptions:
     time_limit: float | None = option(
         None,
         "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4",
-        parse=seconds,
+        parse=config.parse_seconds,
         metavar="TIME",
         section="Run",
     )
@@ -184,7 +179,8 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     chosen = recipe(o.recipe)
     chosen.check_modulus(o.modulus)
     history = read_history(o.draws, o.sessions, partial=True)
-    seeds = _seeds(o, chosen)
+    limit = chosen.seed_limit(chosen.params(o.param))
+    seeds = spaces.chosen(o.seeds, o.seed_start, o.seed_end, limit, DEFAULT_SEED_END, chosen.name)
     search, later = _search(o, chosen, history)
     if seeds.pids is not None:
         search = replace(search, space=seeds)
@@ -212,33 +208,15 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     return job
 
 
-def _seeds(o: SieveOptions, chosen: Recipe) -> Space:
-    """The seeds to search. Raises UsageError."""
-    limit = chosen.seed_limit(chosen.params(o.param))
-    if o.seeds:
-        if o.seed_start is not None or o.seed_end is not None:
-            raise UsageError("--seeds says which seeds; leave out --seed-start and --seed-end")
-        named = spaces.space(o.seeds)
-        named.check(limit, chosen.name)
-        return named
-    start = o.seed_start or 0
-    end = o.seed_end if o.seed_end is not None else min(limit, DEFAULT_SEED_END)
-    if not start < end:
-        raise UsageError(
-            f"--seed-start {start} --seed-end {end} is an empty range: the end is excluded and must be larger"
-        )
-    if end > limit:
-        raise UsageError(f"--seed-end {end}: seeds of recipe {chosen.name} end at {limit}")
-    return spaces.interval(start, end)
-
-
 def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, Later]:
     """The search that the options ask for, and what the history holds besides. Raises UsageError."""
     strategy = hybrid.STRATEGIES[o.hybrid] if o.hybrid else None
     if strategy is None and o.max_misses is not None:
         raise UsageError("--max-misses is for a skip that varies: add --hybrid STRATEGY")
-    low, high = strategy.skips if strategy else (0, 0)
+    low, high = strategy.skips if strategy else (0, o.skip_min or 0)
     low = o.skip_min if o.skip_min is not None else low
+    if o.skip_max is None and low > high:
+        raise UsageError(f"--skip-min {low} is above {high}, the largest skip of {o.hybrid}: give --skip-max as well")
     misses = None if strategy is None else strategy.misses if o.max_misses is None else o.max_misses
     asked = windows.Asked(
         modulus=o.modulus,
@@ -246,7 +224,7 @@ def _search(o: SieveOptions, chosen: Recipe, history: History) -> tuple[Search, 
         start=o.window_start,
         k=o.window,
         direction=o.direction,
-        skips=(low, o.skip_max if o.skip_max is not None else max(low, high)),
+        skips=(low, o.skip_max if o.skip_max is not None else high),
         offsets=(o.offset_min, o.offset_min if o.offset_max is None else o.offset_max),
         misses=misses,
     )
@@ -259,8 +237,10 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     Lanes run on every rank, the others on one core of one; that is weighed in."""
     _, size = comms.launched() or (0, 1)
     kind, _ = devices.choose(o.device)
-    fast = 1.0 if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
-    lanes = lane_seconds(search, seeds) / (fast * size)
+    # Ranks of one host share its cores; more than one rank is taken to be one a core.
+    threads = (o.threads or share_of_cores(size)) if kind == "cpu" else 1
+    fast = float(threads) if kind in ("cpu", "emulated") else profile(kind).outputs_per_second / LANE_LOOKS
+    lanes = lane_seconds(search, seeds, squares=kind == "cpu") / (fast * size)
     lifted, inverted = lift.forecast(search), invert.forecast(search, seeds)
     whys = {"lanes": "", "lift": lifted.why_not, "invert": inverted.why_not}
     if whys.get(o.method):
@@ -269,7 +249,7 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
     method = o.method if o.method != "auto" else min((m for m in METHODS[1:] if not whys[m]), key=lambda m: times[m])
     ranks = f"on {size} rank{'s' if size > 1 else ''}"
     beside = f"on one core, lanes {ranks} {duration(lanes)}"
-    if method == "lanes" and lanes * fast * size > HOPELESS_SECONDS:
+    if method == "lanes" and lane_seconds(search, seeds) > HOPELESS_SECONDS:
         linear = kernels.family(search.recipe.family).linear is not None
         instead = (
             "python -m prng_mpi.recover solves for its state"
@@ -286,11 +266,10 @@ def _method(o: SieveOptions, search: Search, seeds: int) -> tuple[str, float, st
             reason += f"; a seed whose calls reject a word in the window is missed, chance {lifted.miss:.1e}"
         return method, lifted.miss, reason
     if method == "invert":
-        memory = f"{inverted.memory / 1e6:.0f} MB"
         return (
             method,
             0.0,
-            f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {memory}",
+            f"the states that show each draw, led back to seeds, roughly {duration(inverted.seconds)} {beside}; {config.format_size(inverted.memory)}",
         )
     return method, 0.0, f"every seed is held against the window, roughly {duration(lanes)} {ranks}"
 
@@ -315,6 +294,13 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
         ("seeds", _seed_words(job)),
         ("hypotheses", _hypotheses(s)),
     ]
+    if s.behind is not None and s.offsets[0] == 0:
+        rows.append(
+            (
+                "note",
+                "output -1 may be nearly the seed itself, so that neighbouring seeds share it and survive together",
+            )
+        )
     if o.direction == "turned":
         rows.append(
             ("null", "the window is turned round, so what survives is chance; the replaced system called this reverse")
@@ -325,8 +311,8 @@ def _say_plan(job: Job, o: SieveOptions, history: History, reason: str) -> None:
         # A hypothesis looks at about k - need + 1 outputs before it is hopeless.
         outputs = job.seeds * (s.per_seed * (s.k - s.least + 1.0) if s.misses is None else s.looks)
         times = "".join(f"{duration(outputs / speed)} on one {name}, " for name, speed in job.measured.items())
-        memory = 60 + (0 if s.stride else s.slots * 64 / 1e6)
-        rows.append(("work", f"{times}{o.chunk_seconds:g} s chunks, about {memory:.0f} MB of memory a rank"))
+        each = config.format_size(60e6 + _work_memory(job))
+        rows.append(("work", f"{times}{o.chunk_seconds:g} s chunks, about {each} of memory a rank"))
     rows.append(("results", str(job.folder)))
     say(sys.stderr if o.json else sys.stdout, rows)
 
@@ -370,9 +356,17 @@ def _hypotheses(s: Search) -> str:
     )
 
 
+def _work_memory(job: Job) -> float:
+    """Bytes that a rank's work takes besides what its start took."""
+    if job.method != "lanes":
+        return 0.0
+    return 0.0 if job.search.stride else 64.0 * job.search.slots
+
+
 def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
     """Every rank's part; root's exit code."""
     kind, why = devices.choose(o.device)
+    load = Load(memory.Seats())
     work: Compute | None = None
     introduction: Card | str
     try:
@@ -380,15 +374,19 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
             raise DeviceError(f"--require-gpu, but this rank would compute on {kind} ({why})")
         if job.method != "lanes":
             kind, why = "cpu", f"{job.method} runs on the host"
+        threads = (o.threads or share_of_cores(len(comm.local_ranks))) if kind == "cpu" else 1
         opened, lost = in_turn(
             comm,
-            lambda: devices.open_device(kind, job.search.recipe, comm.local_rank, job.method, job.search.form),
+            lambda: _start(comm, o, job, kind, threads, load.content),
             profile(kind).delay,
             o.startup_timeout,
+            load=load,
         )
         device: Device = opened
         comm.device = device.name
-        introduction = Card(comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured), lost)
+        introduction = Card(
+            comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured) * threads, lost
+        )
         work = functools.partial(device.sieve, job.search)
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"
@@ -396,6 +394,17 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
         serve(comm, work, introduction)
         return ExitCode.FOUND
     return _lead(comm, o, job, work, introduction)
+
+
+def _start(comm: Comm, o: SieveOptions, job: Job, kind: str, threads: int, seats: memory.Seats) -> Device:
+    """This rank's device, open and proven. Raises DeviceError, also where its host has no memory for one more."""
+    place, ranks = comm.local_rank, len(comm.local_ranks)
+    if refusal := seats.refusal(comm.host, place, ranks, memory.available(), o.memory_reserve):
+        raise DeviceError(refusal)
+    return seats.start(
+        lambda: devices.open_device(kind, job.search.recipe, place, job.method, job.search.form, threads),
+        threads * _work_memory(job),
+    )
 
 
 def _least_seconds(job: Job) -> float:
@@ -442,7 +451,9 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             (job.folder / "summary.json").unlink(missing_ok=True)
             events.write(
                 "start", search=identity_hash(job.identity), seeds_asked=job.seeds, seeds_done=before, ranks=comm.size,
-                n_hypotheses=job.plan.n_hypotheses, expected_by_chance=job.plan.expected_survivors, config=job.config,
+                n_hypotheses=job.plan.n_hypotheses, expected_by_chance=job.plan.expected_survivors, sigma=job.plan.sigma,
+                draws=job.search.k, need=job.search.least, log10_p1=list(job.plan.tails),
+                title=job.search.recipe.title, method=job.method, config=job.config,
             )  # fmt: skip
             if before:
                 rest = f"{format_count(job.seeds - before)} to go" if todo else "nothing is left to search"
@@ -465,6 +476,8 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
                 (before, sum(chunk.hits for chunk in ledger.chunks())),
                 out,
                 events.write,
+                job.plan.sigma,
+                step.looks,
             )
             farm = Farm(comm, scheduler, _Log(ledger, events), display.show, step.requests)
             end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout * len(comm.local_ranks) + 60)
@@ -498,6 +511,8 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     done = ledger.seeds_done()
     left, share = gaps(ledger.done(), job.start, job.end), done / job.seeds
     found = findings.judge(job.search, job.plan, ledger.hits(), job.later, share)
+    if found.best is not None and (meaning := _meaning(job, ledger.hits(), found.best["seed"])):
+        found.best["meaning"] = meaning
     searched = ExitCode.FOUND if found.strong else ExitCode.NOTHING_FOUND
     unfinished = {
         End.GAPS: ExitCode.GAPS,
@@ -567,6 +582,14 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         rows.append(("ended", f"{end.value}; the same command goes on from here"))
     say(out, [*rows, ("results", f"{job.folder}/results.h5")])
     return code
+
+
+def _meaning(job: Job, hits: npt.NDArray[np.void], seed: int) -> str:
+    """What a seed of a named space stands for: a time, or a time and a process id; empty where it says it all itself."""
+    if job.space.identity:
+        return job.space.describe(job.space.index(seed))
+    own = hits["seed"][job.space.seed(hits["seed"]) == seed]
+    return "; ".join(job.space.describe(int(index)) for index in own[:3])
 
 
 def _path_tables(found: findings.Findings) -> dict[str, npt.NDArray[Any]] | None:

@@ -128,6 +128,25 @@ def space(text: str) -> Space:
         raise UsageError(f"--seeds {shown}: {error}") from error
 
 
+def chosen(text: str, start: int | None, end: int | None, limit: int, most: int, recipe: str) -> Space:
+    """The seeds that the options --seeds, --seed-start and --seed-end ask for. limit: the end of the recipe's seeds; most: the
+    end that is taken where none is given. Raises UsageError."""
+    if text:
+        if start is not None or end is not None:
+            raise UsageError("--seeds says which seeds; leave out --seed-start and --seed-end")
+        named = space(text)
+        named.check(limit, recipe)
+        return named
+    start, end = start or 0, end if end is not None else min(limit, most)
+    if not start < end:
+        raise UsageError(
+            f"--seed-start {start} --seed-end {end} is an empty range: the end is excluded and must be larger"
+        )
+    if end > limit:
+        raise UsageError(f"--seed-end {end}: seeds of recipe {recipe} end at {limit}")
+    return interval(start, end)
+
+
 def _parse(text: str) -> Space:
     name, colon, rest = (part.strip() for part in text.partition(":"))
     if text.strip() == "day-ms":

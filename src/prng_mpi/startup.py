@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from prng_mpi.comm import Message, Tag
 
 T = TypeVar("T")
+
+
+@dataclass
+class Load:
+    """What the token carries along a host's ranks: each finds here what the one before left, and leaves what it likes."""
+
+    content: Any = None
 
 
 class Neighbours(Protocol):
@@ -33,17 +41,20 @@ def in_turn(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    load: Load | None = None,
 ) -> tuple[T, bool]:
     """Run `work` when the token comes, pass it on `delay` seconds after; (what work returned, whether the token was lost).
 
     A rank waits for the nearest before it that is not gone, `timeout` + `delay` seconds for each. Then the token is lost (a
     rank before it hangs), and this rank goes on with a new one; the ranks after it wait longer, so they get that one.
-    Passed on even when `work` raises, and to all ranks after it, since the next may be gone."""
+    Passed on even when `work` raises, and to all ranks after it, since the next may be gone. load: filled with what the token
+    carries before `work`, and sent on as `work` leaves it."""
     before, after = comm.local_ranks[: comm.local_rank], comm.local_ranks[comm.local_rank + 1 :]
-    began, lost = clock(), False
+    began, lost, load = clock(), False, load or Load()
     while before:
         message = comm.poll(before[-1], Tag.TOKEN)
         if message is not None and message.tag is Tag.TOKEN:
+            load.content = message.content or load.content
             break
         if message is not None:
             # It is gone: the token it had is as good as passed on.
@@ -59,4 +70,4 @@ def in_turn(
         if after:
             sleep(delay)
         for rank in after:
-            comm.send(rank, Tag.TOKEN)
+            comm.send(rank, Tag.TOKEN, load.content)

@@ -430,13 +430,19 @@ def plan_evidence(
     )
 
 
-def draws_needed(threshold: float | str | Fraction, p: float, n_hyp: int, limit: int = MAX_DRAWS_NEEDED) -> int | None:
-    """Least window length, up to `limit`, at which a hypothesis that just reaches the threshold has E < 1e-3.
+def draws_needed(
+    threshold: float | str | Fraction,
+    p: float,
+    n_hyp: int,
+    limit: int = MAX_DRAWS_NEEDED,
+    log10_below: float = STRONG_LOG10,
+) -> int | None:
+    """Least window length, up to `limit`, at which a hypothesis that just reaches the threshold has E < 10^log10_below.
 
     `p` is the chance of one match. None where no such window exists.
     """
     need_for(threshold, 1)
-    share, goal = Fraction(str(threshold)), STRONG_LOG10 * _LN10 - _log10_int(n_hyp) * _LN10
+    share, goal = Fraction(str(threshold)), (log10_below - _log10_int(n_hyp)) * _LN10
     if p <= 0:
         return 1
     if p >= 1:
@@ -500,6 +506,32 @@ def poisson_interval(expected: float, sigmas: float = 5.0) -> tuple[int, int]:
     pmf = np.exp(m * math.log(expected) - expected - _log_factorials(m[-1])) if expected > 0 else (m == 0).astype(float)
     below, above = np.cumsum(pmf), np.cumsum(pmf[::-1])[::-1]
     return int(np.count_nonzero(below <= outside)), int(np.count_nonzero(above > outside)) - 1
+
+
+def clopper_pearson(matches: int, draws: int, level: float = 0.95) -> tuple[float, float]:
+    """The rates of match, each draw alike, under which so many matches are no surprise: C. J. Clopper, E. S. Pearson,
+    Biometrika 26 (1934) 404. Each end leaves (1 - level) / 2 outside.
+
+    Raises:
+        UsageError: not 0 <= matches <= draws, or no draws.
+    """
+    if not 0 <= matches <= draws or draws < 1:
+        raise UsageError(f"{matches} matches of {draws} draws are none; give 0 to as many as there are draws")
+    goal = math.log10((1 - level) / 2)
+
+    def solve(least: int, tail: float) -> float:
+        """The p at which log10 P(K >= least) = tail; it grows with p."""
+        low, high = 0.0, 1.0
+        for _ in range(50):
+            middle = (low + high) / 2
+            above = log10_tails(np.full(draws, middle))[least] >= tail
+            low, high = (low, middle) if above else (middle, high)
+        return (low + high) / 2
+
+    lower = solve(matches, goal) if matches else 0.0
+    # P(K <= m) = a is P(K >= m + 1) = 1 - a.
+    upper = solve(matches + 1, math.log10(1 - (1 - level) / 2)) if matches < draws else 1.0
+    return lower, upper
 
 
 def format_count(x: float) -> str:

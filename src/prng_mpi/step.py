@@ -30,12 +30,22 @@ class Done(Exception):
         self.code = code
 
 
-_asked, _asked_last = 0, -10.0
+_asked, _asked_last, _looks = 0, -10.0, 0
 
 
 def requests() -> int:
     """How often this run was asked to stop: 1, finish the chunks that run; 2 or more, end at once."""
     return _asked
+
+
+def looks() -> int:
+    """How often this run was asked to show where it is (SIGUSR2)."""
+    return _looks
+
+
+def _look(number: int, frame: Any) -> None:
+    global _looks  # noqa: PLW0603
+    _looks += 1
 
 
 def _hear(number: int, frame: Any) -> None:
@@ -51,9 +61,9 @@ def _hear(number: int, frame: Any) -> None:
 
 
 def _listen_for_signals(rank: int) -> None:
-    """Root counts what the user asks; the others hear it from root, as mpirun passes SIGUSR1 to every rank."""
-    for number in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN if rank else _hear)
+    """Root counts what the user asks; the others hear it from root, as mpirun passes SIGUSR1 and SIGUSR2 to every rank."""
+    for number, handler in ((signal.SIGINT, _hear), (signal.SIGUSR1, _hear), (signal.SIGUSR2, _look)):
+        signal.signal(number, signal.SIG_IGN if rank else handler)
     if not rank:
         signal.signal(signal.SIGTERM, _hear)
 
@@ -77,6 +87,11 @@ def main(
             config.load(options, argv, environ={}, read_file=lambda _: "")
         except UsageError as e:
             _leave(e.exit_code, rank, str(e))
+        except SystemExit:
+            # --help is printed.
+            if rank == 0:
+                comms.last_word(ExitCode.FOUND)
+            raise
     code, loaded, prepared, error = None, None, None, ""
     if rank == 0:
         try:
@@ -118,6 +133,29 @@ def _connect(rank: int) -> comms.Comm:
         if rank == 0:
             comms.last_word(ExitCode.ABORTED)
         raise SystemExit(int(ExitCode.ABORTED)) from None
+
+
+def alone(options: type[Any], run: Callable[[Any], ExitCode], argv: list[str] | None = None) -> NoReturn:
+    """Run a step that needs no ranks, such as one that reads what a run has written, and end the process with its code."""
+    try:
+        loaded = config.load(options, argv, other_env=LAUNCH_VARIABLES)
+        if loaded.value.show_config:
+            print(config.show(loaded), end="")
+            raise SystemExit(int(ExitCode.FOUND))
+        code = run(loaded.value)
+        sys.stdout.flush()
+    except PrngError as e:
+        _leave(e.exit_code, 0, str(e))
+    except KeyboardInterrupt:
+        code = ExitCode.STOPPED
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; nothing may be flushed into it at the exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.STOPPED
+    except Exception as e:  # noqa: BLE001
+        traceback.print_exc()
+        _leave(ExitCode.ABORTED, 0, f"{type(e).__name__}, see above; nothing was changed")
+    raise SystemExit(int(code))
 
 
 def _leave(code: ExitCode, rank: int, message: str) -> NoReturn:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
+import importlib
 import json
 import math
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from prng_mpi.errors import IntegrityError, PrngError, UsageError
+from prng_mpi.errors import IntegrityError, PrngError, UsageError, suggestion
 from prng_mpi.ledger import Attempt, Chunk, sync_folder
 from prng_mpi.records import SURVIVOR
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 EVENTS_SCHEMA = 1
+TABLES = ("survivors", "chunks", "ranks", "histogram")
 PAYLOAD = ("seed", "skip", "offset", "window_start", "matches", "draws")
 
 # The last seed and not the end of the range, which may be 2**64.
@@ -110,26 +113,65 @@ def write_results(
     # configuration) need the layout of HDF5 1.10.
     with h5py.File(path.name, "w", driver="core", backing_store=False, libver="v110") as file:
         for name, table in tables.items():
-            dataset = file.create_dataset(
-                name, data=table, maxshape=(None,), chunks=(max(1, min(len(table), 1 << 14)),),
-                compression="gzip", shuffle=True,
-            )  # fmt: skip
-            dataset.attrs["long_name"] = _COLUMNS[name]
-        for name, values in (paths or {}).items():
+            _write_table(file, name, table, _COLUMNS[name])
+        if paths:
             # Rows of the survivors as they are stored.
-            kept = np.argsort(order)[values] if name == "survivor" else values
-            file.create_dataset(f"paths/{name}", data=kept)
+            _write_paths(file.create_group("paths"), {**paths, "survivor": np.argsort(order)[paths["survivor"]]})
         _write_histogram(file.create_group("match_histogram"), *histogram)
         file.attrs.update({"NX_class": "NXroot", "default": "match_histogram"})
-        for name, value in {**attributes, "schema_version": SCHEMA_VERSION}.items():
-            file.attrs[name] = _attribute(value)
-        file.flush()
-        image = file.id.get_file_image()
+        image = _image(file, attributes)
     _replace(path, image)
 
 
-def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
-    """The survivors (n, of SURVIVOR) and root attributes of a results.h5.
+def write_tables(path: Path, tables: Mapping[str, tuple[NDArray[np.void], str]], attributes: Mapping[str, Any]) -> None:
+    """Write an HDF5 file of tables whole or not at all. tables: by name, rows (n,) and what they mean; attributes: as those of
+    `write_results`, which see for what it raises."""
+    import h5py
+
+    with h5py.File(path.name, "w", driver="core", backing_store=False, libver="v110") as file:
+        for name, (table, long_name) in tables.items():
+            _write_table(file, name, table, long_name)
+        image = _image(file, attributes)
+    _replace(path, image)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The content of a results.h5; docs/results.md describes every column and attribute.
+
+    survivors: (n, of SURVIVOR); chunks: (n, of CHUNK); ranks: see `rank_table`, with text as bytes; histogram: matches,
+    observed, expected (b,); paths: of a hybrid search survivor '<i8' (m,), skips '<u4' and matched u1 (m, k), else empty;
+    attributes: numbers and text, what was a mapping or list as JSON.
+    """
+
+    path: Path
+    survivors: NDArray[np.void]
+    chunks: NDArray[np.void]
+    ranks: NDArray[np.void]
+    histogram: NDArray[np.void]
+    paths: dict[str, NDArray[Any]]
+    attributes: dict[str, Any]
+
+    def frame(self, table: str) -> Any:
+        """ "survivors", "chunks", "ranks" or "histogram" as a pandas.DataFrame.
+
+        Raises:
+            UsageError: no such table, or pandas is not installed.
+        """
+        if table not in TABLES:
+            raise UsageError(f"there is no table {table!r}{suggestion(table, TABLES)}; there are {', '.join(TABLES)}")
+        try:
+            pandas: Any = importlib.import_module("pandas")
+        except ImportError as error:
+            raise UsageError(f"pandas is not installed; pip install pandas, or use .{table}, a NumPy array") from error
+        values: NDArray[np.void] = getattr(self, table)
+        names = values.dtype.names or ()
+        columns = {name: values[name] for name in names}
+        return pandas.DataFrame({n: np.char.decode(c) if c.dtype.kind == "S" else c for n, c in columns.items()})
+
+
+def open_results(path: Path | str) -> Results:
+    """Read a results.h5, given as that file or as the folder of the run. The file is closed again.
 
     Raises:
         UsageError: no such file.
@@ -137,6 +179,9 @@ def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
     """
     import h5py
 
+    path = Path(path)
+    if path.is_dir():
+        path /= "results.h5"
     if not path.is_file():
         raise UsageError(f"{path} does not exist; name the results.h5 of a finished run")
     try:
@@ -147,15 +192,27 @@ def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
                 raise ValueError(f"it has schema {version}, and this program reads {SCHEMA_VERSION}")
             if file["survivors"].dtype != SURVIVOR:
                 raise ValueError("its survivors have other columns")
-            survivors = file["survivors"][:]
+            tables = {name: file[name][:] for name in ("survivors", "chunks", "ranks")}
+            bars = {name: file["match_histogram"][name][:] for name in ("matches", "observed", "expected")}
+            paths = {name: values[:] for name, values in file["paths"].items()} if "paths" in file else {}
+        survivors = tables["survivors"]
         known = attributes.get("payload_hash")
         if known is not None and known != payload_hash(survivors, attributes["identity_hash"]):
             raise ValueError("its survivors are not those its payload_hash was made of")
+        histogram = np.zeros(len(bars["matches"]), [(name, values.dtype) for name, values in bars.items()])
+        for name, values in bars.items():
+            histogram[name] = values
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise IntegrityError(
             f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
         ) from error
-    return survivors, attributes
+    return Results(path, **tables, histogram=histogram, paths=paths, attributes=attributes)
+
+
+def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
+    """The survivors (n, of SURVIVOR) and root attributes of a results.h5; see `open_results`."""
+    results = open_results(path)
+    return results.survivors, results.attributes
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -164,7 +221,17 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         PrngError: the disk is full or fails; an earlier file at `path` is left as it was.
     """
-    _replace(path, (json.dumps(_plain(content), indent=2, allow_nan=False) + "\n").encode())
+    write_text(path, to_json(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8 whole or not at all. Raises PrngError: the disk is full or fails."""
+    _replace(path, text.encode())
+
+
+def to_json(content: Mapping[str, Any], indent: int | None = None) -> str:
+    """One JSON object; numpy numbers become plain ones, what is not finite becomes null."""
+    return json.dumps(_plain(content), indent=indent, allow_nan=False)
 
 
 class EventLog:
@@ -226,7 +293,7 @@ class EventLog:
         self.close({"reason": "aborted"})
 
     def _append(self, record: dict[str, Any]) -> None:
-        line = (json.dumps(_plain(record), allow_nan=False) + "\n").encode()
+        line = (to_json(record) + "\n").encode()
         size = os.fstat(self._file.fileno()).st_size
         try:
             if self._file.write(line) != len(line):
@@ -274,6 +341,22 @@ def _replace(path: Path, content: bytes) -> None:
         ) from error
 
 
+def _write_table(file: h5py.File, name: str, table: NDArray[np.void], long_name: str) -> None:
+    dataset = file.create_dataset(
+        name, data=table, maxshape=(None,), chunks=(max(1, min(len(table), 1 << 14)),), compression="gzip", shuffle=True
+    )
+    dataset.attrs["long_name"] = long_name
+
+
+def _image(file: h5py.File, attributes: Mapping[str, Any]) -> bytes:
+    """The bytes of a file made in memory, with its attributes."""
+    for name, value in {**attributes, "schema_version": SCHEMA_VERSION}.items():
+        file.attrs[name] = _attribute(value)
+    file.flush()
+    image: bytes = file.id.get_file_image()
+    return image
+
+
 def _write_histogram(group: h5py.Group, matches: NDArray[Any], observed: NDArray[Any], expected: NDArray[Any]) -> None:
     # https://manual.nexusformat.org/classes/base_classes/NXdata.html; SILX_style is read by silx and h5web.
     group.attrs.update({"NX_class": "NXdata", "signal": "observed", "axes": ["matches"]})
@@ -287,6 +370,19 @@ def _write_histogram(group: h5py.Group, matches: NDArray[Any], observed: NDArray
     }
     for name, (values, long_name, units) in columns.items():
         dataset = group.create_dataset(name, data=values)
+        dataset.attrs.update({"long_name": long_name, "units": units})
+
+
+def _write_paths(group: h5py.Group, paths: Mapping[str, NDArray[Any]]) -> None:
+    group.attrs.update({"NX_class": "NXdata", "signal": "skips", "axes": ["survivor", "."]})
+    group.attrs["title"] = "Outputs discarded before each draw, of the best survivors"
+    texts = {
+        "survivor": ("row of /survivors", ""),
+        "skips": ("outputs discarded before the draw", "outputs"),
+        "matched": ("whether the draw is on the path", ""),
+    }
+    for name, (long_name, units) in texts.items():
+        dataset = group.create_dataset(name, data=paths[name])
         dataset.attrs.update({"long_name": long_name, "units": units})
 
 

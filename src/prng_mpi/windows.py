@@ -16,8 +16,9 @@ from prng_mpi.statistics import need_for
 # reverse: the draws before the window's start, by running the generator backwards; both: one seed, skip and offset
 # explains the draws before and after; turned: the window turned round, which no seed explains: a null.
 DIRECTIONS = ("forward", "reverse", "both", "turned")
-# Draws kept to confirm a find.
+# Draws kept to confirm a find; the ways on of a path through many would take long, and few are decisive.
 HELDOUT_MOST = 1000
+PATH_HELDOUT_MOST = 40
 NO_DRAWS = np.zeros(0, np.uint32)
 
 
@@ -62,7 +63,8 @@ def search(recipe: Recipe, params: dict[str, int], history: History, asked: Aske
         seen = head(seen, int(np.argmax(seen.calls[:, 0] != seen.calls[:, 1])))
     turned = asked.direction == "turned"
     later = Later(
-        head(seen, 0 if turned else HELDOUT_MOST), None if turned else _calls_to_the_end(history, asked.start)
+        head(seen, 0 if turned else HELDOUT_MOST if asked.misses is None else PATH_HELDOUT_MOST),
+        None if turned else calls_to_the_end(history, asked.start),
     )
     ranges = (asked.skips, asked.offsets, params)
     if ahead is not None and ahead.plain and behind is None and asked.misses is None:
@@ -106,7 +108,7 @@ def _behind(history: History, asked: Asked) -> tuple[Side, Side]:
     return behind, replace(older, calls=older.calls + behind.calls[-1] + 1 + gap)
 
 
-def _calls_to_the_end(history: History, start: int) -> int | None:
+def calls_to_the_end(history: History, start: int) -> int | None:
     """Which call from the boundary before draw `start` comes after the last draw; None where that is not known."""
     count = len(history.draws) - start
     if history.partial is None:

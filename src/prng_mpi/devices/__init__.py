@@ -31,8 +31,11 @@ def choose(kind: str, exists: Callable[[str], bool] = lambda path: Path(path).ex
     return gpu, f"auto: {path}"
 
 
-def open_device(kind: str, recipe: Recipe, local_rank: int, method: str = "lanes", form: Form = PLAIN) -> Device:
+def open_device(
+    kind: str, recipe: Recipe, local_rank: int, method: str = "lanes", form: Form = PLAIN, threads: int = 1
+) -> Device:
     """Open a device of that kind for a recipe, GPU number `local_rank` of the host, and hold it against known answers.
+    threads: of a CPU's lanes.
 
     Raises DeviceError if it can't be opened or computes wrongly; there is no fallback to another kind."""
     if method == "lift":
@@ -43,6 +46,10 @@ def open_device(kind: str, recipe: Recipe, local_rank: int, method: str = "lanes
         from prng_mpi.devices.invert import InvertDevice
 
         device = InvertDevice(recipe)
+    elif kind == "cpu" and threads > 1:
+        from prng_mpi.devices.team import CpuTeam
+
+        device = CpuTeam(recipe, form, threads)
     elif kind in ("cpu", "emulated"):
         from prng_mpi.devices.cpu import CpuDevice
 

@@ -7,11 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import kernels
+from prng_mpi.devices.tuning import Tuner
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
@@ -44,6 +46,7 @@ class Device(ABC):
 
     kind: str
     name: str
+    tuner: Tuner | None = None
     slice_seconds = 0.25
     first_slice = 1 << 17
 
@@ -70,6 +73,15 @@ class Device(ABC):
         plain also gives those before the seeded state, which have negative indices: `first` may be negative."""
         return self._outputs(search, np.ascontiguousarray(seeds, np.uint64), first, count)
 
+    @property
+    def xp(self) -> Any:
+        """The array library of `outputs_there`."""
+        return np
+
+    def outputs_there(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Any:
+        """As `outputs`, in the device's own memory where it has one."""
+        return self.outputs(search, seeds, first, count)
+
     def sieve(self, search: Search, start: int, stop: int, stopped: Callable[[], bool] = lambda: False) -> Hits | None:
         """Every survivor in [start, stop), sorted by seed: HIT (n,). None if `stopped()` said so before the end.
 
@@ -91,11 +103,15 @@ class Device(ABC):
                 self._capacity = found + found // 4
                 found, hits = self._sieve(search, at, size, self._capacity)
             seconds = max(time.perf_counter() - began, 1e-6)
+            if self.tuner and size >= int(self._rate * self.slice_seconds / 2) > 0:
+                # Launches that are still growing, and the last of a range, say little.
+                self.tuner.measured(self.tuner.shape, size / seconds)
             # Launches grow at most fourfold, so that one wrong clock reading can't make one of minutes.
             self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
             if search.space:
                 hits = hits[search.space.real(hits["seed"])]
-            parts.append(np.sort(hits, order="seed"))
+            # A CPU gives them in order already, which costs this kind of sort next to nothing.
+            parts.append(hits[np.argsort(hits["seed"], kind="stable")])
             at += size
         return np.concatenate(parts)
 

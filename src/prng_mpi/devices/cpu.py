@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from prng_mpi import spawn
 from prng_mpi.devices.base import JUMP, Device, Hits, Outputs
+from prng_mpi.devices.tuning import Shape, Tuner
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
@@ -61,6 +63,11 @@ def _cpuinfo(key: str) -> str:
     return ""
 
 
+def launch_memory(device: str, text: str) -> Path:
+    """Where the launch shape is kept that suits a program on a device."""
+    return cache_folder() / f"launch-{hashlib.sha256(repr((device, text)).encode()).hexdigest()[:24]}.json"
+
+
 def build(text: str, kind: str) -> Path:
     """The shared library of a kernel text, compiled at first use. Raises DeviceError with the compiler's words.
 
@@ -91,8 +98,8 @@ def build(text: str, kind: str) -> Path:
 
 
 def pointer(array: npt.NDArray[Any]) -> ctypes.c_void_p:
-    """Where an array begins, for a C function."""
-    return ctypes.c_void_p(array.ctypes.data)
+    """Where an array begins, for a C function; the pointer keeps the array alive."""
+    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np.uint32], ctypes.c_void_p]:
@@ -103,10 +110,23 @@ def _aligned(buffer: npt.NDArray[np.uint32], words: int) -> tuple[npt.NDArray[np
     return buffer, ctypes.c_void_p((buffer.ctypes.data + 63) & ~63)
 
 
+# `square` in kernels/square.h, field by field.
+SQUARE = np.dtype(
+    [
+        (name, "<u8")
+        for name in (
+            *("slots", "depth", "shift", "scale", "turn", "bound", "bits", "seed_xor"),
+            *("positions", "looks", "room", "marked"),
+        )
+    ]
+)
+
+
 class CpuDevice(Device):
     """kind: a key of the three builds above."""
 
-    grid: ClassVar[tuple[int, int]] = (3, 5)
+    # Launch shapes of the emulated GPU.
+    shapes: ClassVar[tuple[Shape, ...]] = ((5, 3), (8, 2), (3, 7))
 
     def __init__(self, recipe: Recipe, kind: str = "cpu", form: Form = PLAIN) -> None:
         super().__init__(recipe, form)
@@ -120,8 +140,11 @@ class CpuDevice(Device):
         self._group_words = (
             int(self._library.group_words()) if kind == "cpu" and hasattr(self._library, "group_words") else 0
         )
+        if kind == "emulated":
+            self.tuner = Tuner(self.shapes, launch_memory(self.name, text))
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
+        self._square_buffer = np.zeros(0, np.uint32)
         self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
 
     def jump_table(self, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
@@ -135,14 +158,34 @@ class CpuDevice(Device):
             self._last = (search, search.record(), search.table(), jumps)
         return self._last[1:]
 
+    def _grid(self) -> tuple[int, int]:
+        """(blocks, threads of each) of an emulated launch."""
+        assert self.tuner is not None
+        threads, blocks = self.tuner.shape
+        return blocks, threads
+
     def _slots(self, slots: int) -> ctypes.c_void_p:
-        threads = self.grid[0] * self.grid[1] if self.kind == "emulated" else self.lanes
+        threads = math.prod(self.tuner.shape) if self.tuner else self.lanes
         self._buffer, address = _aligned(self._buffer, slots * threads)
         return address
 
     def _group_slots(self, reach: int) -> ctypes.c_void_p:
         self._group_buffer, address = _aligned(self._group_buffer, reach * self._group_words)
         return address
+
+    def _square(self, search: Search) -> npt.NDArray[np.void]:
+        """The kernel's `square`, shape (1,); no slots where this build or this search has none."""
+        record = np.zeros(1, SQUARE)
+        square = search.square if self.kind == "cpu" and hasattr(self._library, "square_words") else None
+        if square is not None:
+            slots = len(square.positions)
+            self._square_buffer, room = _aligned(
+                self._square_buffer, self._library.square_words(ctypes.c_uint64(slots))
+            )
+            values = dict(vars(square), slots=slots, depth=square.looks.shape[1], room=room.value, marked=0)
+            values |= {key: getattr(square, key).ctypes.data for key in ("positions", "looks")}
+            record[0] = tuple(values[key] for key in SQUARE.names or ())
+        return record
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
         record, table, jumps = self._prepared(search)
@@ -153,9 +196,9 @@ class CpuDevice(Device):
             *(pointer(hits), ctypes.c_uint64(capacity), pointer(found), buffer),
         )
         if self.kind == "emulated":
-            self._library.sieve_emulated(*self.grid, *arguments)
+            self._library.sieve_emulated(*self._grid(), *arguments)
         else:
-            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])))
+            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(self._square(search)))
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
@@ -167,7 +210,7 @@ class CpuDevice(Device):
             *(ctypes.c_uint64(count), pointer(out), self._slots(slots)),
         )
         if self.kind == "emulated":
-            self._library.outputs_emulated(*self.grid, *arguments)
+            self._library.outputs_emulated(*self._grid(), *arguments)
         else:
             self._library.outputs(*arguments)
         return out

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from prng_mpi.devices.base import Device, Hits, Outputs
-from prng_mpi.devices.cpu import CpuDevice, outputs_record, sieve_jumps
+from prng_mpi.devices.cpu import CpuDevice, launch_memory, outputs_record, sieve_jumps
+from prng_mpi.devices.tuning import Shape, Tuner
 from prng_mpi.errors import DeviceError
 from prng_mpi.profiles import profile
 from prng_mpi.recipes import Recipe
 from prng_mpi.records import HIT
 from prng_mpi.search import PLAIN, Form, Search
 
-# Multiples of 32 and of 64: no kernel depends on the width of a warp or wavefront.
-BLOCK = 128
+# (threads of a block, blocks of a processor): multiples of 64, as no kernel depends on the width of a warp or wavefront.
+SHAPES = ((128, 16), (256, 8), (64, 32), (256, 4), (128, 4))
 MEMORY_SHARE = 0.8
 # Share of the allowed memory that the kept outputs of all threads may take together.
 BUFFER_SHARE = 0.5
 
 
-def bind(kind: str, local_rank: int) -> None:
-    """Show this process one GPU only and set the vendor's environment. Must come before the GPU library's import.
+def binding(kind: str, local_rank: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """What shows a process one GPU only, with the vendor's environment; what `environ` has set is respected.
 
-    ROCR_VISIBLE_DEVICES is the one ROCm obeys before it touches every GPU of the host."""
-    for key, value in profile(kind).environment.items():
-        os.environ.setdefault(key, value)
+    ROCR_VISIBLE_DEVICES is the one ROCm obeys before it touches every GPU of the host. Raises DeviceError."""
+    vendor = {key: environ.get(key, value) for key, value in profile(kind).environment.items()}
     visible = "CUDA_VISIBLE_DEVICES" if kind == "cuda" else "ROCR_VISIBLE_DEVICES"
-    given = [part for part in os.environ.get(visible, "").split(",") if part]
+    given = [part for part in environ.get(visible, "").split(",") if part]
     if given and local_rank >= len(given):
         raise DeviceError(
             f"local rank {local_rank} has no GPU: {visible} names {len(given)}; start as many ranks as GPUs on each host"
         )
-    os.environ[visible] = given[local_rank] if given else str(local_rank)
+    return {**vendor, visible: given[local_rank] if given else str(local_rank)}
+
+
+@functools.cache
+def bind(kind: str, local_rank: int) -> None:
+    """Show this process one GPU only. Must come before the GPU library's import; once, as it then names one."""
+    os.environ.update(binding(kind, local_rank, os.environ))
 
 
 class GpuDevice(Device):
@@ -74,12 +82,22 @@ class GpuDevice(Device):
             cupy.get_default_memory_pool().set_limit(size=limit)
             self._buffer_limit = int(limit * BUFFER_SHARE)
             options = ("--std=c++17",) if kind == "cuda" else ("-std=c++17",)
+            self.tuner = Tuner(SHAPES, launch_memory(self.name, recipe.text("sieve.h", form)))
             module = cupy.RawModule(code=recipe.text("sieve.h", form), options=options)
             self._sieve_kernel = module.get_function("sieve_grid")
             self._outputs_kernel = module.get_function("outputs_grid")
         except (*self._failures, cupy.cuda.compiler.CompileException) as e:
             raise DeviceError(f"GPU {local_rank} of this host can't be used: {e}") from e
-        self._last: tuple[Search, Any, Any, Any, int, Any] | None = None
+        self._last: tuple[Search, Shape, Any, Any, Any, int, Any] | None = None
+
+    @property
+    def _shape(self) -> Shape:
+        assert self.tuner is not None
+        return self.tuner.shape
+
+    @property
+    def xp(self) -> Any:
+        return self._cupy
 
     def close(self) -> None:
         self._last = None
@@ -87,26 +105,35 @@ class GpuDevice(Device):
 
     def _blocks(self, slots: int, wanted: int) -> int:
         """Blocks of a launch: enough to fill the GPU, never more than the buffer's memory or the work allows."""
-        most = self._processors * (2048 // BLOCK)
-        fits = self._buffer_limit // (slots * 4 * BLOCK)
+        threads, each = self._shape
+        most = self._processors * each
+        fits = self._buffer_limit // (slots * 4 * threads)
         if fits < 1:
             raise DeviceError(f"{self.name} has no room for {slots} words a thread: narrow the skips or the window")
-        return max(1, min(most, fits, -(-wanted // BLOCK)))
+        return max(1, min(most, fits, -(-wanted // threads)))
 
     def _upload(self, array: npt.NDArray[Any]) -> Any:
         # cupy has no record types; the kernel reads the bytes.
         return self._cupy.asarray(np.ascontiguousarray(array).view(np.uint8).reshape(-1))
 
     def _prepared(self, search: Search) -> tuple[Any, Any, Any, int, Any]:
-        if self._last is None or self._last[0] is not search:
+        if self._last is None or self._last[0] is not search or self._last[1] != self._shape:
             self._last = None
             slots = 1 if search.stride else search.slots
             blocks = self._blocks(slots, 1 << 62)
             jumps = self._host.jump_table(search, sieve_jumps(search))
-            buffer = self._cupy.empty(slots * blocks * BLOCK, np.uint32)
+            buffer = self._cupy.empty(slots * blocks * self._shape[0], np.uint32)
             table = self._cupy.asarray(search.table())
-            self._last = (search, self._upload(search.record()), table, self._upload(jumps), blocks, buffer)
-        return self._last[1:]
+            self._last = (
+                search,
+                self._shape,
+                self._upload(search.record()),
+                table,
+                self._upload(jumps),
+                blocks,
+                buffer,
+            )
+        return self._last[2:]
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
         cupy = self._cupy
@@ -125,24 +152,35 @@ class GpuDevice(Device):
                 found,
                 buffer,
             )
-            self._sieve_kernel((blocks,), (BLOCK,), arguments)
+            self._sieve_kernel((blocks,), (self._shape[0],), arguments)
             total = int(found.get()[0])
             return total, hits.get().view(HIT)[: min(total, capacity)]
         except self._failures as e:
             raise DeviceError(f"{self.name}: the launch over seeds {start} to {start + count - 1} failed: {e}") from e
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
+        try:
+            result: Outputs = self._launch_outputs(search, seeds, first, count).get().reshape(len(seeds), count)
+            return result
+        except self._failures as e:
+            raise DeviceError(f"{self.name}: the launch over {len(seeds)} seeds failed: {e}") from e
+
+    def outputs_there(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Any:
+        return self._launch_outputs(search, seeds, first, count).reshape(len(seeds), count)
+
+    def _launch_outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Any:
+        """The outputs of each seed, one seed after the other, on the device."""
         cupy = self._cupy
         try:
             record, slots = outputs_record(search, first, count, self.form)
             jumps = self._upload(self._host.jump_table(search, [(max(first, 0), max(first, 0) + 1)]))
             blocks = self._blocks(slots, len(seeds))
-            buffer = cupy.empty(slots * blocks * BLOCK, np.uint32)
+            buffer = cupy.empty(slots * blocks * self._shape[0], np.uint32)
             out = cupy.zeros(len(seeds) * count, np.uint32)
             sizes = (np.uint64(len(seeds)), np.int64(first), np.uint64(count))
-            arguments = (self._upload(record), jumps, cupy.asarray(seeds), *sizes, out, buffer)
-            self._outputs_kernel((blocks,), (BLOCK,), arguments)
-            result: Outputs = out.get().reshape(len(seeds), count)
-            return result
+            there = cupy.asarray(np.ascontiguousarray(seeds, np.uint64))
+            arguments = (self._upload(record), jumps, there, *sizes, out, buffer)
+            self._outputs_kernel((blocks,), (self._shape[0],), arguments)
+            return out
         except self._failures as e:
             raise DeviceError(f"{self.name}: the launch over {len(seeds)} seeds failed: {e}") from e

@@ -24,16 +24,20 @@ _LIFT = np.dtype(
 _FOUND = np.dtype([("seed", "<u8"), ("matches", "<u4"), ("pad", "<u4")])
 _AFFINE = np.dtype([("a", "<u8"), ("c", "<u8")])
 
-# As measured on one core: looks at low parts, at completions, and of the lanes, in a second; seconds to check a survivor.
+# As measured on one core: looks at low parts, at completions, of the lanes, and of them by squares, in a second; seconds to
+# check a survivor.
 # How much of a search may be lost to rejected words.
 LOW_LOOKS = 8e9
 HIGH_LOOKS = 3e9
 LANE_LOOKS = 4e9
 LOOKS_SLOWER = 4.0
 HYBRID_SLOWER = 8.0
+SQUARE_LOOKS = 2e10
 SURVIVOR = 6e-6
 MISS_MOST = 1e-2
 MAX_LOW_BITS = 28
+# These divide the high 31 bits of a word, and reject.
+JAVA = ("java", "java_range")
 
 
 def forecast(search: Search) -> Forecast:
@@ -42,15 +46,15 @@ def forecast(search: Search) -> Forecast:
         return Forecast("only consecutive draws ahead, all known, at a constant skip, over an interval of seeds")
     recipe, m, k = search.recipe, search.modulus, len(search.draws)
     algebra = kernels.family(recipe.family).affine(search.params, recipe.seeding)
-    if algebra is None or recipe.mapping not in ("mod", "java"):
+    if algebra is None or recipe.mapping not in ("mod", *JAVA):
         return Forecast("the family is no power-of-two LCG whose outputs are taken modulo M")
     twos = (m & -m).bit_length() - 1
-    size = algebra.shift + (recipe.mapping == "java") + twos
+    size = algebra.shift + (recipe.mapping in JAVA) + twos
     if not twos or m >> twos < 3:
         return Forecast(f"modulus {m} is not even, or a power of two")
     if size > min(MAX_LOW_BITS, algebra.bits - 1) or m.bit_length() > 31:
         return Forecast(f"a draw depends on {size} low bits of the state")
-    reject = 2**31 % m / 2**31 if recipe.mapping == "java" else 0.0
+    reject = 2**31 % m / 2**31 if recipe.mapping in JAVA else 0.0
     miss = -math.expm1((search.positions + search.first) * math.log1p(-reject))
     if miss > MISS_MOST:
         return Forecast(f"calls reject words so often that {miss:.1%} of the seeds would be missed")
@@ -67,15 +71,16 @@ def forecast(search: Search) -> Forecast:
     return Forecast("", low_looks / LOW_LOOKS + high_looks / HIGH_LOOKS + true * SURVIVOR, miss)
 
 
-def lane_seconds(search: Search, seeds: int) -> float:
-    """Roughly what the lanes of one core take for a search over so many seeds."""
+def lane_seconds(search: Search, seeds: int, squares: bool = False) -> float:
+    """Roughly what the lanes of one core take for a search over so many seeds; squares: where the algebra allows, by squares."""
+    looks = SQUARE_LOOKS if squares and search.square is not None else LANE_LOOKS
     seeding = kernels.family(search.recipe.family).seeding_looks.get(search.recipe.seeding, 0)
     if search.misses is not None:
         return seeds * (seeding + search.looks) / LANE_LOOKS * HYBRID_SLOWER
     # A side that survives is rare, so the draws behind are looked at where they are the only ones.
     first = search.sides[0]
     slower = 1.0 if search.reach else LOOKS_SLOWER
-    return seeds * (seeding + slower * search.per_seed * (len(first.draws) - first.need + 1.0)) / LANE_LOOKS
+    return seeds * (seeding + slower * search.per_seed * (len(first.draws) - first.need + 1.0)) / looks
 
 
 class LiftDevice(Device):
@@ -127,7 +132,7 @@ class LiftDevice(Device):
         first, stride = (kernels.affine_power(algebra.a, algebra.c, n, 2**64) for n in (o + s + 1, s + 1))
         record = np.zeros(1, _LIFT)
         record["bits"], record["modulus"], record["draws"] = algebra.bits, search.modulus, k
-        record["shift"] = algebra.shift + (self.recipe.mapping == "java")
+        record["shift"] = algebra.shift + (self.recipe.mapping in JAVA)
         record["need"], record["seed_xor"] = search.need, algebra.seed_xor
         record["first_a"], record["first_c"] = first
         record["stride_a"], record["stride_c"] = stride

@@ -1,4 +1,5 @@
 import java.lang.reflect.Method;
+import java.util.PrimitiveIterator;
 import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.concurrent.ThreadLocalRandom;
@@ -44,6 +45,8 @@ public class Jdk {
             {"xoshiro256pp", "jdk.random.Xoshiro256PlusPlus, state from java.util.SplittableRandom"},
             {"orig.xoshiro256pp", "jdk.random.Xoshiro256PlusPlus from the described state"},
             {"java.nextInt", "java.util.Random.nextInt(int)"},
+            {"java17.nextIntRange", "java.util.Random.nextInt(int, int); ints(long, int, int) agrees"},
+            {"java.nextFloat", "java.util.Random.nextFloat()"},
             {"java.nextDouble", "java.util.Random.nextDouble()"}};
         for (String[] s : sources) System.out.println("source\t" + s[0] + "\t" + vm + ", " + s[1]);
 
@@ -84,6 +87,23 @@ public class Jdk {
             recipe("java.nextInt", n, seed -> {
                 Random r = new Random(seed);
                 return () -> r.nextInt(n);
+            });
+        }
+        for (int n : new int[] {1000, 1024, 10, 6, 1 << 30, (1 << 30) + 1, Integer.MAX_VALUE}) {
+            recipe("java17.nextIntRange", n, seed -> {
+                Random r = new Random(seed);
+                PrimitiveIterator.OfInt ints = new Random(seed).ints(64, 0, n).iterator();
+                return () -> {
+                    int value = r.nextInt(-1, n - 1) + 1;
+                    if (value != ints.nextInt()) throw new IllegalStateException("ints");
+                    return value;
+                };
+            });
+        }
+        for (int n : new int[] {1000, 1024, 37, 1_000_003, 1 << 24}) {
+            recipe("java.nextFloat", n, seed -> {
+                Random r = new Random(seed);
+                return () -> (int) (r.nextFloat() * n);
             });
         }
         for (int n : new int[] {1000, 1024, 37}) {

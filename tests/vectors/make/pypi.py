@@ -1,11 +1,13 @@
-"""Vectors from NumPy and randomgen: pcg32, philox4x32-10, sfc64, xoshiro256**, the legacy RandomState.randint.
+"""Vectors from NumPy and randomgen: pcg32, philox4x32-10, sfc64, xoshiro256**, and NumPy's own generators and calls.
 
 They are also second witnesses for three of the replaced system's families.
 Usage: pypi.py JDK_LINES, the output of Jdk.java: its splitmix64 outputs are the xoshiro256** seeding.
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import randomgen
@@ -75,6 +77,35 @@ def splitmix(lines: Path) -> dict[int, list[int]]:
     return {int(row[2]): [int(v) for v in row[5].split()] for row in rows if row[:2] == ["case", "splitmix64"]}
 
 
+def bounded(name: str, seeds: list[int], moduli: list[int], draws: Callable[[int, int, int], Any]) -> None:
+    """A recipe's cases; draws(seed, modulus, count) are the library's."""
+    for n in moduli:
+        for seed in seeds:
+            emit(name, seed, n, "-", [int(v) for v in draws(seed, n, 64)])
+
+
+def generators() -> None:
+    """What `numpy.random` offers since 1.17, seeded by an integer through SeedSequence."""
+    for seed in SEEDS64:
+        family("pcg64", seed, [int(v) for v in np.random.PCG64(seed).random_raw(10_000)])
+        family("philox4x64", seed, [int(v) for v in np.random.Philox(seed).random_raw(10_000)])
+    # One that rejects a third of the words, and the largest.
+    integers, scaled = [6, 1000, 1024, 1431655766, 2**31 + 1, 2**32], [6, 1000, 1024, 4194319, 2**32]
+    rngs: dict[str, Callable[[int], np.random.Generator]] = {
+        "default_rng": np.random.default_rng,
+        "Philox": lambda seed: np.random.Generator(np.random.Philox(seed)),
+        "SFC64": lambda seed: np.random.Generator(np.random.SFC64(seed)),
+    }
+    for name, rng in rngs.items():
+        bounded(f"numpy.{name}.integers", SEEDS64, integers, lambda seed, n, k, rng=rng: rng(seed).integers(n, size=k))
+        bounded(f"numpy.{name}.random", SEEDS64, scaled, lambda seed, n, k, rng=rng: rng(seed).random(k) * n)
+        for seed in SEEDS32:
+            one_by_one = rng(seed)
+            emit(f"numpy.{name}.integers", seed, 1000, "-", [int(one_by_one.integers(1000)) for _ in range(64)])
+    legacy = np.random.RandomState
+    bounded("numpy.RandomState.random_sample", SEEDS32, scaled, lambda seed, n, k: legacy(seed).random_sample(k) * n)
+
+
 def main(lines: Path) -> None:
     sources = {
         "pcg32": f"{RANDOMGEN}, PCG32 stepped from the seeding of pcg32_srandom_r(seed, 54)",
@@ -82,6 +113,15 @@ def main(lines: Path) -> None:
         "sfc64": f"{NUMPY}, SFC64 stepped from PractRand's seeding",
         "xoshiro256ss": f"{RANDOMGEN}, Xoshiro256 from splitmix64 outputs",
         "numpy.RandomState.randint": f"{NUMPY}, RandomState.randint, default dtype",
+        "pcg64": f"{NUMPY}, PCG64(seed).random_raw",
+        "philox4x64": f"{NUMPY}, Philox(seed).random_raw",
+        "numpy.default_rng.integers": f"{NUMPY}, Generator.integers, default dtype",
+        "numpy.Philox.integers": f"{NUMPY}, Generator.integers, default dtype",
+        "numpy.SFC64.integers": f"{NUMPY}, Generator.integers, default dtype",
+        "numpy.default_rng.random": f"{NUMPY}, Generator.random",
+        "numpy.Philox.random": f"{NUMPY}, Generator.random",
+        "numpy.SFC64.random": f"{NUMPY}, Generator.random",
+        "numpy.RandomState.random_sample": f"{NUMPY}, RandomState.random_sample",
         "orig.pcg32": f"{RANDOMGEN}, PCG32 from the described state",
         "orig.philox4x32": f"{RANDOMGEN}, Philox(number=4, width=32), word 0 of each block",
         "orig.sfc64": f"{NUMPY}, SFC64 from the described state",
@@ -112,6 +152,7 @@ def main(lines: Path) -> None:
             one_by_one = np.random.RandomState(seed)
             again = [int(one_by_one.randint(0, n)) for _ in range(64)]
             emit("numpy.RandomState.randint", seed, n, "-", again)
+    generators()
 
 
 main(Path(sys.argv[1]))

@@ -1,0 +1,392 @@
+"""Floor 3: the report of a run, one HTML file that needs nothing else: verdict first, then why, then how it was had.
+
+python -m prng_mpi.report results/java.nextInt-b690a51f"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+import prng_mpi
+from prng_mpi import figures, runs, step
+from prng_mpi.config import option
+from prng_mpi.display import duration, rate
+from prng_mpi.errors import ExitCode, UsageError
+from prng_mpi.figures import Figure
+from prng_mpi.runs import Run
+from prng_mpi.statistics import format_count, format_log10, verdict, z_score
+from prng_mpi.store import Results, open_results, write_text
+
+# A browser that honours it makes no request for this page, whatever stands in it.
+_POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
+# Rows of the table of candidates, and gaps that are listed.
+ROWS, GAPS = 50, 20
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Write the report of a run: one HTML file with verdict, evidence, figures and provenance, which needs no network."""
+
+    STEP: ClassVar[str] = "report"
+
+    folder: tuple[Path, ...] = option((), "folder of a run (--output-dir)", metavar="DIR", words=True)
+    output: Path | None = option(None, "the file to write; not set: report.html in that folder", metavar="FILE")
+    figures: bool = option(
+        False, "also write each figure as SVG with its numbers as CSV, into a folder beside the report"
+    )
+    show_config: bool = option(False, "print every value and where it comes from, and exit")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a report says about a run. results: None where the run has not written them, for then the ledger speaks.
+
+    survivors: records with at least seed, skip, offset, matches, best first; log10_e: of each; tails: log10 of the chance of
+    m or more matches, m = 0..k, or None where the run did not say."""
+
+    run: Run
+    results: Results | None
+    survivors: npt.NDArray[np.void]
+    log10_e: npt.NDArray[np.float64]
+    best: dict[str, Any] | None
+    tails: npt.NDArray[np.float64] | None
+
+    @property
+    def hypotheses(self) -> float:
+        """Hypotheses that are searched so far."""
+        return float(self.run.start.get("n_hypotheses", 0)) * self.run.n_done / self.run.n_asked
+
+    @property
+    def expected(self) -> float:
+        return float(self.run.start.get("expected_by_chance", 0.0)) * self.run.n_done / self.run.n_asked
+
+    @property
+    def sigma(self) -> float:
+        return float(self.run.start.get("sigma", 0.0)) * math.sqrt(self.run.n_done / self.run.n_asked)
+
+    @property
+    def best_e(self) -> str:
+        """E of a match on all draws: what a true seed would have shown."""
+        if self.tails is None:
+            return "unknown"
+        return format_log10(float(self.tails[-1]) + math.log10(self.run.start["n_hypotheses"]))
+
+    @property
+    def label(self) -> str:
+        """The verdict's one word."""
+        if self.run.summary is not None:
+            return str(self.run.summary["verdict"])
+        return verdict(self.best["log10_E"], False, False) if self.best else "chance"
+
+
+def gather(folder: Path) -> Evidence:
+    """What the folder of a search says. Raises UsageError, IntegrityError."""
+    run = runs.read(folder)
+    if run.unit != "seeds":
+        raise UsageError(f"{folder} is no search of seeds; summary.json has what its step found")
+    if not run.start:
+        raise UsageError(
+            f"{folder} has a ledger but no events.jsonl that says what was searched; give the run's command again"
+        )
+    # Without a summary a run did not finish, and results of an earlier one must not speak for it.
+    results = open_results(folder) if run.summary is not None else None
+    survivors = run.hits.copy() if results is None else results.survivors
+    if results is None:
+        survivors["seed"] = run.seeds
+    survivors = survivors[np.argsort(-survivors["matches"].astype(np.int64), kind="stable")]
+    tails = np.array([-np.inf if v is None else v for v in run.start["log10_p1"]], np.float64)
+    log10_e = tails[survivors["matches"]] + math.log10(run.start["n_hypotheses"])
+    return Evidence(run, results, survivors, log10_e, runs.best(run), tails)
+
+
+def run(o: ReportOptions) -> ExitCode:
+    """Write the report. Raises UsageError, IntegrityError."""
+    if len(o.folder) != 1:
+        raise UsageError(f"{len(o.folder)} folders are named; name the folder of one run")
+    evidence = gather(o.folder[0])
+    drawn = draw(evidence)
+    path = o.output or o.folder[0] / "report.html"
+    write_text(path, page(evidence, drawn))
+    print(f"report       {path}")
+    if o.figures:
+        beside = path.parent / f"{path.stem}-figures"
+        beside.mkdir(exist_ok=True)
+        for figure in drawn:
+            write_text(beside / f"{figure.name}.svg", figure.svg)
+            write_text(beside / f"{figure.name}.csv", figure.csv)
+        print(f"figures      {beside}: {', '.join(figure.name for figure in drawn)}")
+    return ExitCode.FOUND
+
+
+def draw(e: Evidence) -> list[Figure]:
+    """The figures that this run has something for."""
+    run, drawn = e.run, []
+    if e.tails is not None and e.hypotheses:
+        drawn.append(
+            figures.survivors(e.survivors["matches"].astype(np.int64), e.tails, run.start["need"], e.hypotheses)
+        )
+    if len(e.survivors) and e.tails is not None:
+        top = e.survivors[: figures.CANDIDATES]
+        names, matches = [f"{int(s['seed']):#x}" for s in top], [int(s["matches"]) for s in top]
+        draws, seen = [run.start["draws"]] * len(top), [True] * len(top)
+        if e.best and e.best.get("heldout"):
+            names.insert(0, f"{e.best['seed']:#x}, other draws")
+            matches.insert(0, e.best["heldout_matches"])
+            draws.insert(0, e.best["heldout"])
+            seen.insert(0, False)
+        # The geometric mean over the draws, which are alike or nearly so.
+        drawn.append(figures.rates(names, matches, draws, seen, 10.0 ** float(e.tails[-1] / (len(e.tails) - 1))))
+    if e.results is not None and e.results.paths and len(e.results.paths["survivor"]):
+        rows, stored = e.results.paths["survivor"], e.results.survivors
+        order = np.argsort(-stored["matches"][rows].astype(np.int64), kind="stable")[: figures.PATHS]
+        names = [f"{int(seed):#x}" for seed in stored["seed"][rows[order]]]
+        drawn.append(figures.paths(names, e.results.paths["skips"][order], e.results.paths["matched"][order]))
+    if any(a.outcome == "done" for a in run.attempts):
+        time = figures.timeline(run.attempts)
+        drawn += [figures.throughput(time), figures.chunks(time)]
+    drawn.append(figures.coverage(run.done, run.asked))
+    return drawn
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+_SAID = {
+    "found": ("A seed is found", "It explains the window and draws that it was not chosen by."),
+    "strong": ("Not chance under the model", "Draws after the window would confirm it."),
+    "candidate": ("A candidate", "One such survivor is no surprise; it needs more draws."),
+    "chance": ("No more than chance gives", ""),
+}
+
+
+def headline(e: Evidence) -> tuple[str, list[str]]:
+    """The verdict as a title and sentences."""
+    run, best = e.run, e.best
+    title, sentence = _SAID[e.label]
+    draws, need = run.start["draws"], run.start["need"]
+    survivors, chance = format_count(len(e.survivors)), format_count(e.expected)
+    rows = []
+    if best is None:
+        title = "Nothing found"
+        rows.append(
+            f"None of {format_count(e.hypotheses)} hypotheses matches {need} of {draws} draws; chance alone would leave {chance} seeds."
+        )
+        rows.append(f"A true seed among those searched would have shown {draws} of {draws}, with E = {e.best_e}.")
+    else:
+        meaning = f": {best['meaning']}" if "meaning" in best else ""
+        # Of a skip that varies the chance is a bound.
+        most = "at most " if "misses" in run.identity else ""
+        of_chance = e.label in ("chance", "candidate")
+        counts = f"{survivors} seeds survive where chance alone leaves {chance}{_sigmas(e)}."
+        if of_chance:
+            rows += [counts, f"A true seed would have shown {draws} of {draws}, with E = {e.best_e}."]
+        rows.append(
+            f"{'The best is seed' if of_chance else 'Seed'} {best['seed']} ({best['seed']:#x}{meaning}) of {run.identity['recipe']}, "
+            f"{_where(best)}: it matches {best['matches']} of {draws} draws. Chance alone gives {most}{format_log10(best['log10_E'])} "
+            "survivors this good (that is E)."
+        )
+        if best.get("heldout"):
+            p = format_log10(best["heldout_log10_p"])
+            rows.append(
+                f"Of {best['heldout']} other draws, which did not choose it, it matches {best['heldout_matches']} (by chance p = {p})."
+            )
+        rows.append(sentence)
+        if not of_chance and len(e.survivors) > 1:
+            rows.append(counts)
+    missed = (run.summary or {}).get("missed_by_method", 0.0)
+    if missed:
+        rows.append(f"The method misses a true seed with probability {missed:.1e}.")
+    if run.gaps:
+        title = f"{title}, so far"
+        rows.append(
+            f"Only {run.n_done / run.n_asked:.1%} of the seeds are searched ({run.state}); the same command goes on from here."
+        )
+    return title, [row for row in rows if row]
+
+
+def _where(best: dict[str, Any]) -> str:
+    if "path" in best:
+        return f"skips {' '.join(map(str, best['path']))}, offset {best['offset']}"
+    return f"skip {best['skip']}, offset {best['offset']}"
+
+
+def _sigmas(e: Evidence) -> str:
+    if e.expected < 5:
+        return ""
+    return f" ± {format_count(e.sigma)} (z = {z_score(len(e.survivors), e.expected, e.sigma):+.1f})"
+
+
+def _facts(e: Evidence) -> list[tuple[str, str]]:
+    run, summary = e.run, e.run.summary or {}
+    identity = run.identity
+    device_seconds = sum(chunk.seconds for chunk in run.chunks)
+    least, most = identity["skips"]
+    skips = f"skips {least} to {most}" + (", another before each draw" if "misses" in identity else "")
+    return [
+        ("recipe", f"{identity['recipe']}, modulus {identity['modulus']}: {run.start.get('title', '')}"),
+        ("seeds", f"{run.asked[0]} to {run.asked[1] - 1}: {format_count(run.n_done)} of {format_count(run.n_asked)} searched"),
+        ("hypotheses", f"{format_count(e.hypotheses)}: {skips}, offsets {identity['offsets'][0]} to {identity['offsets'][1]}; "
+                       f"{run.start['need']} of {run.start['draws']} draws must match"),
+        ("survivors", f"{format_count(len(e.survivors))}, by chance {format_count(e.expected)}{_sigmas(e)}"),
+        ("method", str(run.start.get("method", ""))),
+        ("time", f"{duration(run.ended - run.began)} in the last run, {duration(device_seconds)} on devices"
+                 + (f", {rate(run.n_done / device_seconds)}seeds/s a device" if device_seconds else "")),
+        ("ended", f"{run.state}, {datetime.fromtimestamp(run.ended).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+                  + (f", exit code {summary['exit_code']}" if "exit_code" in summary else "")),
+    ]  # fmt: skip
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+_STYLE = """
+:root{--ink:#1b1d21;--faint:#666c75;--grid:#d3d7dd;--band:#c9d3e0;--blue:#0072b2;--orange:#b97800;--red:#c04f00;--green:#00805d;
+--paper:#fff;--panel:#f4f6f8;color-scheme:light dark}
+@media (prefers-color-scheme:dark){:root{--ink:#e6e8eb;--faint:#9aa1ab;--grid:#343940;--band:#3a4656;--blue:#56b4e9;--orange:#e69f00;
+--red:#ff8a4c;--green:#2ecc9b;--paper:#15171a;--panel:#1d2024}}
+@media print{:root{--ink:#000;--faint:#555;--grid:#ccc;--band:#ccd;--blue:#0072b2;--orange:#b97800;--red:#c04f00;--green:#00805d;--paper:#fff;
+--panel:#fff}details>*{display:block}figure,table,section.verdict{break-inside:avoid}}
+*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main{max-width:66rem;margin:0 auto;padding:1.5rem 1rem 4rem}h1{font-size:1.05rem;font-weight:600;color:var(--faint);margin:0 0 .8rem}
+h2{font-size:1.2rem;margin:2.4rem 0 .6rem}section.verdict{border-left:6px solid var(--mark);background:var(--panel);padding:1rem 1.3rem}
+section.verdict h2{margin:0 0 .4rem;font-size:1.7rem;line-height:1.2}section.verdict p{margin:.35rem 0}.word{font:600 .8rem ui-monospace,monospace;
+letter-spacing:.06em;color:var(--mark);border:1px solid var(--mark);padding:.1rem .45rem;border-radius:3px}.found,.strong{--mark:var(--green)}
+.candidate{--mark:var(--orange)}.chance{--mark:var(--faint)}dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;margin:1.4rem 0}
+dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}figure{margin:0 0 .5rem}figure svg{width:100%;height:auto;display:block}
+figcaption{color:var(--faint);font-size:.9rem}.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}th{color:var(--faint);font-weight:600}
+td.text,th.text{text-align:left}td.wide{white-space:normal}pre{background:var(--panel);padding:.8rem;overflow-x:auto;font-size:.8rem}
+code{font-family:ui-monospace,monospace}.next{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
+"""
+
+
+def page(e: Evidence, drawn: Sequence[Figure]) -> str:
+    """The report as one HTML document."""
+    title, sentences = headline(e)
+    run = e.run
+    name = f"{run.identity['recipe']} [{run.search[:8]}]"
+    body = [
+        f"<h1>prng_mpi: {escape(name)}, {escape(str(run.folder))}</h1>",
+        f'<section class="verdict {e.label}" data-verdict="{e.label}"><h2>{escape(title)}</h2>',
+        *(f"<p>{escape(sentence)}</p>" for sentence in sentences),
+        f'<span class="word">{e.label.upper()}</span></section>',
+        "<dl>" + "".join(f"<dt>{key}</dt><dd>{escape(text)}</dd>" for key, text in _facts(e)) + "</dl>",
+    ]
+    if e.best and e.best.get("next_outputs") and e.label in ("strong", "found"):
+        what = (
+            "Outputs after the last draw; the next draws are among them" if "path" in e.best else "What it gives next"
+        )
+        body.append(f'<h2>{what}</h2><p class="next">{" ".join(map(str, e.best["next_outputs"]))}</p>')
+    for figure in drawn:
+        body.append(
+            f"<h2>{figure.title}</h2><figure>{figures.themed(figure)}<figcaption>{escape(figure.note)}</figcaption></figure>"
+        )
+    body += [_candidates(e), _troubles(run), _devices(run), _provenance(e)]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{_POLICY}<meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}: {escape(name)}</title><style>{_STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[Any]], words: set[int]) -> str:
+    """A table; columns in `words` hold words, the others numbers."""
+
+    def cells(tag: str, values: Iterable[Any]) -> str:
+        marked = (f'<{tag} class="text">' if i in words else f"<{tag}>" for i, _ in enumerate(heads_list))
+        return "".join(f"{mark}{escape(str(value))}</{tag}>" for mark, value in zip(marked, values, strict=True))
+
+    heads_list = list(heads)
+    lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{cells("th", heads_list)}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _candidates(e: Evidence) -> str:
+    if not len(e.survivors):
+        return ""
+    run, best = e.run, e.best or {}
+    size = f"{math.log2(run.start['n_hypotheses']):.1f}"
+    verified = e.survivors["verified"] if e.results is not None else np.zeros(len(e.survivors), np.uint8)
+    rows = []
+    for i, s in enumerate(e.survivors[:ROWS]):
+        is_best = (int(s["seed"]), int(s["matches"])) == (best.get("seed"), best.get("matches"))
+        held = best.get("heldout") if is_best else 0
+        judged = e.label if is_best else verdict(float(e.log10_e[i]), False, bool(verified[i]))
+        rows.append((
+            f"{int(s['seed']):#x}", judged, run.identity["recipe"], "path" if "path" in best else int(s["skip"]), int(s["offset"]), run.start["draws"],
+            int(s["matches"]), f"{e.tails[s['matches']]:.1f}" if e.tails is not None else "", size, format_log10(float(e.log10_e[i])),
+            f"{best['heldout_matches']}/{held}" if held else "", f"{best['heldout_log10_p']:.1f}" if held else "",
+            "yes" if verified[i] else "no", " ".join(map(str, best.get("next_outputs", [])[:5])) if is_best else "",
+        ))  # fmt: skip
+    heads = (
+        "seed", "label", "recipe", "skip", "offset", "n", "k", "log10 p1", "log2 N", "E", "other draws", "log10 p", "verified",
+        "next outputs",
+    )  # fmt: skip
+    more = (
+        f"<p>The {ROWS} best of {format_count(len(e.survivors))}; results.h5 has all.</p>"
+        if len(e.survivors) > ROWS
+        else ""
+    )
+    note = "<p>n: draws in the window; k: matched; p1: chance of one hypothesis; N: hypotheses; E: N times p1; other draws: matched of those that did not choose it, with its chance p.</p>"
+    return f"<h2>Candidates</h2>{_table(heads, rows, {0, 1, 2, 13})}{note}{more}"
+
+
+def _troubles(run: Run) -> str:
+    troubles = runs.troubles(run)
+    gaps = [f"seeds {a} to {b - 1}: {format_count(b - a)}" for a, b in run.gaps]
+    listed = "".join(f"<li>{gap}</li>" for gap in gaps[:GAPS])
+    more = f"<li>and {len(gaps) - GAPS} more</li>" if len(gaps) > GAPS else ""
+    missing = f"<h2>Not searched</h2><ul>{listed}{more}</ul>" if gaps else ""
+    if not troubles:
+        return f"{missing}<h2>What went wrong</h2><p>Nothing.</p>"
+    rows = [(trouble.what, trouble.count, trouble.todo) for trouble in troubles[:ROWS]]
+    return f"{missing}<h2>What went wrong</h2>{_table(('what', 'times', 'what to do'), rows, {0, 2})}"
+
+
+def _devices(run: Run) -> str:
+    rows = []
+    for d in runs.progress(run).devices:
+        of_it = [c for c in run.chunks if (c.rank, c.host, c.device) == (d.rank, d.host, d.name)]
+        seeds = sum(c.stop - c.start for c in of_it)
+        speed = f"{rate(seeds / d.seconds)}" if d.seconds else ""
+        rows.append((d.rank, d.host, d.name, d.done, d.retried, d.failed, format_count(seeds), f"{speed}", duration(d.seconds),
+                     "" if d.idle is None else f"{d.idle:.0%}", d.state))  # fmt: skip
+    heads = (
+        "rank",
+        "host",
+        "device",
+        "chunks",
+        "retried",
+        "failed",
+        "seeds",
+        "seeds/s",
+        "on the device",
+        "idle",
+        "state",
+    )
+    return f"<h2>Devices</h2>{_table(heads, rows, {1, 2, 10})}"
+
+
+def _provenance(e: Evidence) -> str:
+    run = e.run
+    facts = {"search": run.search, "report by": f"prng_mpi {prng_mpi.__version__}"}
+    if e.results is not None:
+        a = e.results.attributes
+        facts |= {key: str(a[key]) for key in ("payload_hash", "kernel_digest", "git_revision") if a.get(key)}
+        facts |= {f"{name} version": version for name, version in json.loads(a["versions"]).items()}
+    listed = "".join(f"<dt>{escape(key)}</dt><dd><code>{escape(value)}</code></dd>" for key, value in facts.items())
+    identity = {key: value for key, value in run.identity.items() if key not in ("kernel",)}
+    return (
+        f"<h2>Provenance</h2><dl>{listed}</dl><details><summary>Configuration</summary><pre>{escape(run.start['config'])}</pre></details>"
+        f"<details><summary>What makes it this search and no other</summary><pre>{escape(json.dumps(identity))}</pre></details>"
+    )
+
+
+if __name__ == "__main__":
+    step.alone(ReportOptions, run)
