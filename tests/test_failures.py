@@ -169,7 +169,7 @@ def test_rank_killed_while_it_starts(where: str, calm: tuple[Ended, Any], tmp_pa
 
 
 @needs_ulfm
-def test_bench_names_a_lost_rank_and_recover_does_its_part(tmp_path: Path) -> None:
+def test_bench_and_doctor_name_a_lost_rank_recover_and_identify_do_its_part(tmp_path: Path) -> None:
     patch = "import os\nfrom prng_mpi import comm as comms, step\nhonest_send = comms.Comm.send\n" + (
         "def send(self, to, tag, *content):\n    if self.rank == 1 and tag is comms.Tag.RESULT: os.kill(os.getpid(), 9)\n"
         "    honest_send(self, to, tag, *content)\ncomms.Comm.send = send\n"
@@ -193,6 +193,17 @@ def test_bench_names_a_lost_rank_and_recover_does_its_part(tmp_path: Path) -> No
     assert recovered.returncode == 1, recovered.stderr
     assert "rank 1 on" in recovered.stderr and "is lost: its process was killed" in recovered.stderr
     assert json.loads((tmp_path / "recover" / "summary.json").read_text())["exit_code"] == 1
+
+    brief = ("--recipe", "pcg32.mod,minstd.mod,xorshift32.mod", "--seconds-per-recipe", 0.05, "--json")
+    identified = under_mpirun("identify", "IdentifyOptions", "--draws", draws, *brief)
+    assert "rank 1 on" in identified.stderr and "is lost: its process was killed" in identified.stderr
+    assert {"pcg32.mod", "minstd.mod", "xorshift32.mod"} <= {
+        row["recipe"] for row in json.loads(identified.stdout)["results"]
+    }
+
+    examined = under_mpirun("doctor", "DoctorOptions", "--device", "cpu", "--startup-timeout", 300)
+    assert examined.returncode == 2, examined.stderr
+    assert "rank 1 never reported" in examined.stdout
 
 
 # -- root ---------------------------------------------------------------------------------------------------------------
