@@ -111,9 +111,9 @@ def decoy(history: History, study_seed: int, number: int) -> History:
 class Runner:
     """Runs trials on the rank's device, as a farm's Compute that is told (number, trial)."""
 
-    def __init__(self, ground: Ground, kind: str, local_rank: int) -> None:
-        """kind: of device, not 'auto'."""
-        self._ground, self._kind, self._local_rank = ground, kind, local_rank
+    def __init__(self, ground: Ground, kind: str, local_rank: int, threads: int = 1) -> None:
+        """kind: of device, not 'auto'; threads: of a CPU."""
+        self._ground, self._kind, self._local_rank, self._threads = ground, kind, local_rank, threads
         self._devices: dict[tuple[str, Form], Device] = {}
 
     def __call__(self, number: int, trial: Trial, stopped: Halted) -> Outcome | None:
@@ -179,7 +179,9 @@ class Runner:
     def _device(self, search: Search) -> Device:
         key = (search.recipe.name, search.form)
         if key not in self._devices:
-            self._devices[key] = devices.open_device(self._kind, search.recipe, self._local_rank, form=search.form)
+            self._devices[key] = devices.open_device(
+                self._kind, search.recipe, self._local_rank, form=search.form, threads=self._threads
+            )
         return self._devices[key]
 
 

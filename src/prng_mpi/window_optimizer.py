@@ -23,6 +23,7 @@ from prng_mpi import config, devices, hybrid, kernels, spaces, statistics, step,
 from prng_mpi.admission import Admission, limits_of
 from prng_mpi.comm import Comm
 from prng_mpi.config import option, parse_int, parse_seconds, parse_size
+from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import Display, duration, say
 from prng_mpi.errors import ExitCode, IntegrityError, UsageError
 from prng_mpi.farm import Card, End, Farm, Finished, State, serve
@@ -331,7 +332,7 @@ def _ends(bounds: Range[Any]) -> str:
 def run(comm: Comm, o: OptimizerOptions, plan: Plan) -> ExitCode:
     """Every rank's part; root's exit code."""
     kind, why = devices.choose(o.device)
-    work = Runner(plan.ground, kind, comm.local_rank)
+    work = Runner(plan.ground, kind, comm.local_rank, share_of_cores(len(comm.local_ranks)))
     comm.device = kind
     card = Card(comm.rank, comm.host, kind, kind, why, 1.0)
     if comm.rank:
