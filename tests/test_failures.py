@@ -161,7 +161,7 @@ def test_rank_killed_while_it_starts(where: str, calm: tuple[Ended, Any], tmp_pa
     patch = INJECT + "import os\nfrom prng_mpi import comm as comms\n" + (
         f"honest_send = comms.Comm.send\ndef send(*a):\n    {kill}\n    honest_send(*a)\ncomms.Comm.send = send"
         if where == "before its hello"
-        else f"def in_turn(*a, honest=sieve.in_turn):\n    {kill}\n    return honest(*a)\nsieve.in_turn = in_turn"
+        else f"def in_turn(*a, honest=sieve.in_turn, **k):\n    {kill}\n    return honest(*a, **k)\nsieve.in_turn = in_turn"
     )  # fmt: skip
     ended = run_sieve(small(tmp_path, "run"), np=3, patch=patch, ulfm=True, timeout=30)
     assert_same(ended, tmp_path / "run", calm)
