@@ -305,7 +305,7 @@ def test_rates_have_three_digits() -> None:
 
 
 def test_plain_lines_off_a_terminal_and_the_screen_on_request(tmp_path: Path) -> None:
-    argv = flags(tmp_path, "run", "--chunk-seconds", 0.05, "--seed-end", 2**18)
+    argv = flags(tmp_path, "run", "--chunk-seconds", 0.05, "--seed-end", 2**18, "--threads", 1)
     with Run(argv, patch=SLOW) as run:
         until(
             lambda: look(tmp_path / "run")["done"] if (tmp_path / "run" / "ledger.sqlite").exists() else 0, 30, "no run"
