@@ -56,7 +56,6 @@ FN raw take(state *g) {
 #endif
 }
 
-#ifdef BOTH_WAYS
 /* The raw value before the last: the later word comes first. */
 FN raw take_back(state *g) {
 #if WORDS == 2
@@ -70,7 +69,6 @@ FN raw take_back(state *g) {
     return prev(g);
 #endif
 }
-#endif
 
 /* x mod M by a reciprocal that is at most one too small (2 <= M <= 2^32; magic = floor(2^b / M)). */
 FN w32 reduce32(w32 x, const search *q) {

@@ -11,27 +11,13 @@ u64 state_bytes(void) { return sizeof(state); }
 
 void begin(state *g, u64 z, const u64 *param) { SEEDING(g, (wseed)z, param); }
 
-/* The raw value before this one: `take` the other way. */
-FN raw untake(state *g) {
-#if WORDS == 2
-    w64 b = wide(prev(g)), a = wide(prev(g));
-#ifdef LOW_WORD_FIRST
-    return b << 32 | a;
-#else
-    return a << 32 | b;
-#endif
-#else
-    return prev(g);
-#endif
-}
-
 /* Step over `count` outputs; back: those before the state, nearest first. The number stepped over, less than count where
    a state is rejected for ever. */
 u64 walk(state *g, u64 count, u32 back, const search *q) {
     u32 value, in_vain = 0;
     u64 n = 0;
     while (n < count && in_vain < HOPELESS) {
-        if (MAPPING(back ? untake(g) : take(g), &value, q)) {
+        if (MAPPING(back ? take_back(g) : take(g), &value, q)) {
             n++;
             in_vain = 0;
         } else

@@ -127,7 +127,7 @@ def expected(search: Search, start: int, stop: int) -> npt.NDArray[np.void]:
 
 # ------------------------------------------------------------------------------------------------------- cases to sieve
 
-LOW_FIRST = "xorshift32.unit_27_26.low"
+LOW_FIRST = "mapping.unit_27_26.low"
 
 
 def recipe_named(name: str) -> Recipe:
