@@ -94,6 +94,8 @@ def test_a_seed_in_the_middle_of_a_history_is_found(name: str, direction: str, k
     assert len(draws) == 70
     if _refuses_to_turn_back(which, draws, direction):
         return
+    # What stands before a seed whose step has no inverse is no output.
+    draws = [min(d, 999) for d in draws]
     outcome = sieved(
         which, draws, seeds, kind, modulus=1000, start=30, k=WINDOW, direction=direction, skips=(0, 4), offsets=(0, 3)
     )

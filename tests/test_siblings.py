@@ -72,7 +72,7 @@ def test_siblings_share_family_and_seeding_and_differ_in_the_mapping() -> None:
     for each in recipes().values():
         for other in siblings(each):
             assert (other.family, other.seeding) == (each.family, each.seeding)
-            assert (other.mapping, other.low_first) != (each.mapping, each.low_first)
+            assert (other.mapping, other.low_first, other.halves) != (each.mapping, each.low_first, each.halves)
             assert each.mapping in {s.mapping for s in siblings(other)} or each.low_first != other.low_first
     assert not siblings(recipe("sfc64.mod"))
 

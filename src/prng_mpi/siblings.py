@@ -13,9 +13,9 @@ from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.recipes import Recipe, recipes
 from prng_mpi.search import Search
 
-# Fields of a recipe that decide its words, and those that only name or test it.
+# Fields of a recipe that decide its words, and those that only name, bound or test it.
 _WORDS = ("family", "seeding", "fixed")
-_LABELS = ("name", "title", "verified", "known", "_seed_bits")
+_LABELS = ("name", "title", "verified", "known", "_seed_bits", "max_modulus")
 
 
 @dataclass(frozen=True)
