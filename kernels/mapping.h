@@ -43,14 +43,21 @@ typedef w64 raw;
 typedef w32 raw;
 #endif
 
-FN raw take(state *g) {
 #if WORDS == 2
-    w64 a = wide(next(g)), b = wide(next(g));
+/* A raw value of two words, in the order in which they were made. */
+FN raw joined(w64 a, w64 b) {
 #ifdef LOW_WORD_FIRST
     return b << 32 | a;
 #else
     return a << 32 | b;
 #endif
+}
+#endif
+
+FN raw take(state *g) {
+#if WORDS == 2
+    w64 a = wide(next(g)), b = wide(next(g));
+    return joined(a, b);
 #else
     return next(g);
 #endif
@@ -60,11 +67,7 @@ FN raw take(state *g) {
 FN raw take_back(state *g) {
 #if WORDS == 2
     w64 b = wide(prev(g)), a = wide(prev(g));
-#ifdef LOW_WORD_FIRST
-    return b << 32 | a;
-#else
-    return a << 32 | b;
-#endif
+    return joined(a, b);
 #else
     return prev(g);
 #endif

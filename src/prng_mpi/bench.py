@@ -57,9 +57,6 @@ class BenchOptions:
 def prepare(loaded: config.Loaded[BenchOptions]) -> tuple[str, ...]:
     """The recipes to measure. Raises UsageError."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     names = tuple(recipe(name).name for name in o.recipes) or tuple(recipes())
     if o.against and len(names) != 1:
         raise UsageError("--against compares one piece of work: name one recipe with --recipes")

@@ -13,10 +13,12 @@ from typing import TextIO
 import numpy as np
 
 from prng_mpi.comm import launched
-from prng_mpi.farm import RankState, State
+from prng_mpi.errors import ExitCode
+from prng_mpi.farm import End, Farm, RankState, State
 from prng_mpi.progress import RECENT, SETTLED, STRETCHES, Device, Forecast, Progress, forecast, shares
 from prng_mpi.scheduler import Scheduler
 from prng_mpi.statistics import format_count, z_score
+from prng_mpi.store import EventLog
 
 SCREEN_SECONDS = 0.5
 LINE_SECONDS = 10.0
@@ -289,3 +291,28 @@ class Display:
             return Forecast(left / speed)
         edges = np.linspace(times[0], now, STRETCHES + 1)
         return forecast(left, np.diff(np.interp(edges, times, counts)) / np.diff(edges))
+
+
+def wind_up(farm: Farm, end: End, display: Display, events: EventLog, out: TextIO) -> bool:
+    """After `Farm.lead`: end the job at once where the user asked so, else dismiss the ranks and close the screen. Whether
+    every rank will hear of it."""
+    if end is End.INTERRUPTED:
+        # Someone is about to kill this process; what is done is on the disk.
+        events.close({"reason": end.value, "exit_code": int(ExitCode.ABORTED)})
+        display.end()
+        say(out, [("stopped", "at once; the same command goes on where this run ended")])
+        farm.comm.abort(ExitCode.ABORTED)
+    heard = farm.dismiss()
+    display.show(farm.state)
+    display.end()
+    return heard
+
+
+def farewell(farm: Farm, end: End, heard: bool, code: ExitCode, none_left: str) -> None:
+    """A run's last words to the person, where no rank was left to compute, or some never answered: for these the job ends."""
+    if end in (End.NO_DEVICE, End.LOST):
+        why = next((text for r in farm.state.ranks.values() if (text := r.lost or r.trouble)), "none reported in time")
+        print(f"prng_mpi: {none_left} ({why}); the same command goes on from here", file=sys.stderr)
+    if not heard:
+        print("prng_mpi: some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
+        farm.comm.abort(code)

@@ -56,9 +56,6 @@ class DoctorOptions:
 def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
     """What root alone can see, before MPI. Raises UsageError for a hostfile that is none."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     alone = comms.launched() is None
     hostfile = facts.read_hostfile(o.hostfile) if o.hostfile else None
     if not alone:

@@ -168,6 +168,16 @@ class End(Enum):
     LOST = "lost ranks"
 
 
+# The exit code of a run that left something undone; ABORTED for an end that is not here.
+UNFINISHED = {
+    End.GAPS: ExitCode.GAPS,
+    End.TIME_LIMIT: ExitCode.TIME_LIMIT,
+    End.DRAINED: ExitCode.STOPPED,
+    End.NO_DEVICE: ExitCode.NO_DEVICE,
+    End.LOST: ExitCode.LOST_HOSTS,
+}
+
+
 @dataclass
 class RankState:
     """What root knows of one rank, for the display and the result."""
@@ -295,6 +305,11 @@ class Farm:
     def lost(self) -> dict[int, str]:
         """Why each rank that is gone is gone, ascending."""
         return {rank: state.lost for rank, state in self.state.ranks.items() if state.lost}
+
+    @property
+    def refused(self) -> list[str]:
+        """Why each rank without a device, or one that is set aside, computes nothing."""
+        return [state.trouble for state in self.state.ranks.values() if state.trouble]
 
     def _starting(self) -> bool:
         return any(state.card is None and not state.trouble and not state.lost for state in self.state.ranks.values())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from prng_mpi import hybrid, siblings, statistics
 from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.display import duration, rate
-from prng_mpi.errors import IntegrityError
+from prng_mpi.errors import DeviceError, IntegrityError
 from prng_mpi.records import HIT, SURVIVOR
 from prng_mpi.search import Form, Search, Side
 from prng_mpi.statistics import Plan, format_count, format_log10
@@ -105,6 +105,13 @@ def verify(search: Search, hits: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     return verified
 
 
+def prove(device: str, search: Search, hits: npt.NDArray[np.void]) -> None:
+    """Raises DeviceError, which names the device, unless the plain build finds each of its hits."""
+    wrong = hits["seed"][~verify(search, hits)]
+    if len(wrong):
+        raise DeviceError(f"{device} reports seed {wrong[0]}, which the plain build does not find")
+
+
 @functools.lru_cache(maxsize=4)
 def _plain_build(search: Search, form: Form) -> CpuDevice:
     """The reference device, opened once for all survivors of a search."""
@@ -149,7 +156,7 @@ def weigh(search: Search, survivor: np.void, later: Later) -> dict[str, Any]:
         # Where the next draw stands depends on its skip: these are the outputs that it is one of.
         last = int(walked[0].outputs[-1]) if not search.sides[0].behind else int(survivor["offset"]) - 1
         after = stream(search, int(survivor["seed"]), last + 1, PREDICT)
-        path = {"path": [int(s) for s in _skips(search, survivor, walked)[0]]}
+        path = {"path": [int(s) for s in skips_of(search, survivor, walked)[0]]}
     return values | path | {
         "heldout": len(seen.draws),
         "heldout_matches": matched,
@@ -166,7 +173,7 @@ def path_of(search: Search, survivor: np.void) -> list[hybrid.Path]:
     return [hybrid.best_path(outputs, first, search, s, int(survivor["offset"])) for s in search.sides]
 
 
-def _skips(search: Search, survivor: np.void, paths: list[hybrid.Path]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def skips_of(search: Search, survivor: np.void, paths: list[hybrid.Path]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """(outputs discarded before each draw since its neighbour nearer to the boundary, or the offset; whether it matched)."""
     skips = []
     for s, path in zip(search.sides, paths, strict=True):
@@ -177,7 +184,7 @@ def _skips(search: Search, survivor: np.void, paths: list[hybrid.Path]) -> tuple
 
 def _paths(search: Search, survivors: npt.NDArray[np.void], rows: npt.NDArray[np.int64]) -> Paths:
     rows = np.sort(rows[:PATHS_MOST])
-    found = [_skips(search, survivors[i], path_of(search, survivors[i])) for i in rows]
+    found = [skips_of(search, survivors[i], path_of(search, survivors[i])) for i in rows]
     shape = (len(rows), search.k)
     skips, matched = (np.array([f[j] for f in found], np.uint32).reshape(shape) for j in (0, 1))
     return Paths(rows, skips, matched.astype(np.uint8))

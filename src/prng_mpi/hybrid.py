@@ -62,16 +62,9 @@ def _scan(outputs: Values, first: int, search: Search, s: Side) -> tuple[Values,
 
 def span(search: Search) -> tuple[int, int]:
     """The first output that some path can use, which may be negative, and the number of outputs up to the last."""
-    first = min(
-        search.offsets[0],
-        *(search.offsets[0] - 1 - int(search.reach_of(s).max()) for s in search.sides if s.behind),
-        10**9,
-    )
-    last = max(
-        search.offsets[1] - 1,
-        *(search.offsets[1] + int(search.reach_of(s).max()) for s in search.sides if not s.behind),
-        -(10**9),
-    )
+    far = [(s.behind, int(search.reach_of(s).max())) for s in search.sides]
+    first = min([search.offsets[0], *(search.offsets[0] - 1 - most for behind, most in far if behind)])
+    last = max([search.offsets[1] - 1, *(search.offsets[1] + most for behind, most in far if not behind)])
     return first, last - first + 1
 
 
@@ -255,6 +248,11 @@ def tails(search: Search) -> Floats:
         parts.append((side_expectations(p[at : at + len(s.draws)], search.reach_of(s), search.misses), s.need))
         at += len(s.draws)
     return joint_tails(parts)
+
+
+def plan_of(search: Search, threshold: float, seeds: int) -> Plan:
+    """What chance alone makes of any search over `seeds` seeds."""
+    return search.plan(threshold, seeds) if search.misses is None else plan(search, seeds)
 
 
 def plan(search: Search, seeds: int, looks: int = 1) -> Plan:

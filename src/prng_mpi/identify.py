@@ -147,9 +147,6 @@ class Outcome:
 def prepare(loaded: config.Loaded[IdentifyOptions]) -> Job:
     """Read the draws, choose how to search each recipe, or why not to. Raises UsageError; step.Done."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     if not o.draws:
         raise UsageError("name the draw history: python -m prng_mpi.identify FILE (- reads standard input)")
     statistics.need_for(o.threshold, 1)

@@ -452,9 +452,7 @@ class _Cache:
             self._searches[key] = windows.search(chosen, {}, history, asked)[0]
         search = self._searches[key]
         if (*key, seeds) not in self._plans:
-            self._plans[*key, seeds] = (
-                search.plan(asked.threshold, seeds) if asked.misses is None else hybrid.plan(search, seeds)
-            )
+            self._plans[*key, seeds] = hybrid.plan_of(search, asked.threshold, seeds)
         return search, self._plans[*key, seeds]
 
 

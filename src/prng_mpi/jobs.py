@@ -19,9 +19,9 @@ from prng_mpi import config, devices, spawn, step
 from prng_mpi.admission import Admission, Limits
 from prng_mpi.comm import Comm
 from prng_mpi.config import option, parse_seconds, parse_size
-from prng_mpi.display import Display, duration, rate, say
+from prng_mpi.display import Display, duration, farewell, rate, say, wind_up
 from prng_mpi.errors import ExitCode, PrngError, UsageError
-from prng_mpi.farm import Card, Compute, End, Farm, Finished, State, serve
+from prng_mpi.farm import UNFINISHED, Card, Compute, End, Farm, Finished, State, serve
 from prng_mpi.jobfile import KINDS, Job, ScriptWork, SieveWork, count_kinds, read_jobs, rehome
 from prng_mpi.ledger import Ledger, identity_hash, merge
 from prng_mpi.records import HIT
@@ -87,9 +87,6 @@ class Batch:
 def prepare(loaded: config.Loaded[JobsOptions]) -> Batch:
     """Read and judge the jobs, say the plan. Raises UsageError; step.Done after a dry run."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     if o.jobs_file is None:
         raise UsageError("--jobs-file FILE is missing: name the file of jobs")
     jobs = read_jobs(o.jobs_file, o.job_timeout)
@@ -295,23 +292,10 @@ def _lead(comm: Comm, o: JobsOptions, batch: Batch, compute: Compute | None, int
                 check=lambda lease, outcome: _mismatch(batch, lease, outcome),
             )  # fmt: skip
             end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout + 60)
-            if end is End.INTERRUPTED:
-                # Someone is about to kill this process; the results of all jobs that ended are there.
-                events.close({"reason": end.value, "exit_code": int(ExitCode.ABORTED)})
-                display.end()
-                say(sys.stdout, [("stopped", "at once; the same command goes on where this run ended")])
-                comm.abort(ExitCode.ABORTED)
-            heard = farm.dismiss()
-            display.show(farm.state)
-            display.end()
+            heard = wind_up(farm, end, display, events, sys.stdout)
             code = _conclude(batch, log, end, farm, time.monotonic() - began)
             events.close({"reason": end.value, "exit_code": int(code)})
-    if end in (End.NO_DEVICE, End.LOST):
-        why = next((text for r in farm.state.ranks.values() if (text := r.lost or r.trouble)), "none reported in time")
-        print(f"prng_mpi: no rank is left to run jobs ({why}); the same command goes on from here", file=sys.stderr)
-    if not heard:
-        print("prng_mpi: some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
-        comm.abort(code)
+    farewell(farm, end, heard, code, "no rank is left to run jobs")
     return code
 
 
@@ -324,20 +308,13 @@ def _conclude(batch: Batch, log: _Log, end: End, farm: Farm, wall: float) -> Exi
         failed.append({key: result[key] for key in ("job_id", "type", "mode", "error", "attempts")})
     completed = [job for number, job in enumerate(jobs) if is_done(result_path(batch, number), job)]
     unfinished = len(jobs) - len(completed) - len(failed)
-    codes = {
-        End.GAPS: ExitCode.GAPS,
-        End.TIME_LIMIT: ExitCode.TIME_LIMIT,
-        End.DRAINED: ExitCode.STOPPED,
-        End.NO_DEVICE: ExitCode.NO_DEVICE,
-        End.LOST: ExitCode.LOST_HOSTS,
-    }
-    code = ExitCode.FOUND if len(completed) == len(jobs) else codes.get(end, ExitCode.ABORTED)
+    code = ExitCode.FOUND if len(completed) == len(jobs) else UNFINISHED.get(end, ExitCode.ABORTED)
     hosts = _hosts(log.ledger)
     summary = {
         "exit_code": int(code), "end": end.value, "jobs_expected": len(jobs), "completed": len(completed),
         "failed": failed, "unfinished": unfinished, "types": _by_kind(jobs, completed, failed), "hosts": hosts,
         "limits": [f"limits: {limits}" for limits in _steps(jobs)],
-        "refused": [state.trouble for state in farm.state.ranks.values() if state.trouble],
+        "refused": farm.refused,
         "lost": list(farm.lost.values()),
         "preserve_paths": batch.identity["preserve_paths"], "content": batch.identity["content"], "wall_seconds": wall,
     }  # fmt: skip

@@ -72,9 +72,6 @@ class Answer:
 def prepare(loaded: config.Loaded[NeedOptions]) -> Answer:
     """All there is to compute. Raises UsageError; step.Done after --show-config."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     if not o.recipe and (not o.seeds or o.param):
         raise UsageError("name the seeds: --seeds N, or --recipe NAME for all that a recipe takes (with its --param)")
     if not o.threshold or not o.window:

@@ -70,9 +70,6 @@ class Stream:
 def prepare(loaded: config.Loaded[PredictOptions]) -> Stream:
     """Find out what stream is meant. Raises UsageError, or IntegrityError for a damaged run; step.Done."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     if o.run is not None:
         given = [
             name

@@ -118,9 +118,6 @@ class Job:
 def prepare(loaded: config.Loaded[RecoverOptions]) -> Job:
     """Read the inputs, refuse what can't be solved with what would work, say the plan. Raises UsageError; step.Done."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     if not o.draws:
         raise UsageError("--draws FILE is missing: name the draw history (- reads standard input)")
     if bool(o.family) == bool(o.recipe):

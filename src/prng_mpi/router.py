@@ -22,13 +22,12 @@ import numpy.typing as npt
 
 from prng_mpi import analysis, devices, findings, memory, spawn
 from prng_mpi.config import ENV_PREFIX
-from prng_mpi.devices.base import Device
 from prng_mpi.errors import DeviceError, PrngError
 from prng_mpi.farm import WorkFailed
 from prng_mpi.hybrid import STRATEGIES
 from prng_mpi.jobfile import AnalysisWork, Job, Part, ScriptWork, SieveWork
 from prng_mpi.records import HIT
-from prng_mpi.search import Form, Search
+from prng_mpi.search import Search
 
 # Why a job failed, and what to do about it.
 REMEDIES = {
@@ -79,10 +78,10 @@ class Router:
     def __init__(self, jobs: Sequence[Job], kind: str, local_rank: int, reserve: float = 0.0) -> None:
         """kind: of device, not 'auto'; reserve: bytes of memory that scripts should leave. Raises DeviceError if the rank
         has no GPU of its own."""
-        self._jobs, self._kind, self._local_rank = jobs, kind, local_rank
+        self._jobs = jobs
         self._reserve = reserve
         self._environment = script_environment(os.environ, kind, local_rank)
-        self._devices: dict[tuple[str, Form], Device] = {}
+        self._devices = devices.Devices(kind, local_rank)
         self._run: dict[type, Callable[[Any, Halted], Result]] = {
             SieveWork: self._sieve, AnalysisWork: self._analysis, ScriptWork: self._script,
         }  # fmt: skip
@@ -110,12 +109,6 @@ class Router:
             failed = {**head, "success": False, "mode": failure.mode, "error": str(failure), "seeds_analyzed": 0}
             raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more, memory.available())) from e
         return Outcome(job.id, {**head, "success": True, **result}, memory.available())
-
-    def _device(self, search: Search) -> Device:
-        key = (search.recipe.name, search.form)
-        if key not in self._devices:
-            self._devices[key] = devices.open_device(self._kind, search.recipe, self._local_rank, form=search.form)
-        return self._devices[key]
 
     # -- sieve, reverse_sieve -------------------------------------------------------------------------------------
 
@@ -145,7 +138,7 @@ class Router:
         seconds, seeds = time.perf_counter() - began, sum(said["seeds"] for said in per_family.values())
         return {
             **work.fields,
-            "device": self._device(work.parts[0].search).name,
+            "device": self._devices.of(work.parts[0].search).name,
             "survivors": list(survivors.values()),
             "expected_by_chance": sum(part.plan.expected_survivors for part in work.parts),
             "expected_by_chance_is": "at most" if _bounded(work) else "about",
@@ -162,7 +155,7 @@ class Router:
 
     def _search(self, part: Part, job: Job, halted: Halted) -> npt.NDArray[np.void]:
         """Survivors of all ranges, HIT (n,); the best are derived once more by the plain build."""
-        device, found = self._device(part.search), [np.zeros(0, HIT)]
+        device, found = self._devices.of(part.search), [np.zeros(0, HIT)]
         for start, stop in part.ranges:
             hits = device.sieve(part.search, start, stop, halted)
             if hits is None:
@@ -170,16 +163,14 @@ class Router:
             found.append(hits)
         hits = np.concatenate(found)
         best = hits[np.argsort(-hits["matches"].astype(np.int64), kind="stable")[:VERIFY_MOST]]
-        wrong = best["seed"][~findings.verify(part.search, best)]
-        if len(wrong):
-            raise DeviceError(f"{device.name} reports seed {wrong[0]}, which the plain build does not find")
+        findings.prove(device.name, part.search, best)
         return hits
 
     # -- correlation, analysis ------------------------------------------------------------------------------------
 
     def _analysis(self, job: Job, halted: Halted) -> Result:
         work: AnalysisWork = job.work  # type: ignore[assignment]
-        device, blocks = self._device(work.search), []
+        device, blocks = self._devices.of(work.search), []
         rows = max(1, BLOCK // work.samples)
         for at in range(0, len(work.seeds), rows):
             if halted():
@@ -194,8 +185,7 @@ class Router:
 
     def _script(self, job: Job, halted: Halted) -> Result:
         work: ScriptWork = job.work  # type: ignore[assignment]
-        for device in self._devices.values():
-            device.close()
+        self._devices.close()
         output = Path(work.expected_output) if work.expected_output else None
         before = _stamp(output)
         if output and not output.parent.exists():
@@ -295,10 +285,7 @@ def _survivors(part: Part, hits: npt.NDArray[np.void]) -> list[Result]:
 
 def _pattern(search: Search, hit: np.void) -> Result:
     """The skip before each draw on a seed's best path, draws ahead first, then those behind from the boundary on."""
-    skips: list[int] = []
-    for side, path in zip(search.sides, findings.path_of(search, hit), strict=True):
-        away = path.outputs - int(hit["offset"])
-        skips += (np.diff(-1 - away if side.behind else away, prepend=-1) - 1).tolist()
+    skips = findings.skips_of(search, hit, findings.path_of(search, hit))[0].tolist()
     return {
         "skip_pattern": skips,
         "skip_stats": {

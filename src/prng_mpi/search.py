@@ -391,9 +391,12 @@ class Search:
         """What the kernel reads of the draws: '<u4' (n,). See kernels/sides.h."""
         if self.plain:
             return np.ascontiguousarray(self.draws, np.uint32)
+        return np.concatenate([self._both_sides[0].draws, *self._both_packed])
+
+    @functools.cached_property
+    def _both_packed(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         ahead, behind = self._both_sides
-        parts = [ahead.draws, self._packed(ahead), self._packed(behind)]
-        return np.concatenate([np.asarray(p, np.uint32) for p in parts])
+        return self._packed(ahead), self._packed(behind)
 
     def _packed(self, s: Side) -> npt.NDArray[np.uint32]:
         """A side as `side_at` of kernels/sides.h reads it: nine words of header, then the arrays it names."""
@@ -460,7 +463,7 @@ class Search:
             "positions": 1 if self.stride else self.positions,
             "reach": self.reach,
             "ahead": len(ahead.draws),
-            "behind": len(ahead.draws) + (len(self._packed(ahead)) if not self.plain else 0),
+            "behind": len(ahead.draws) + (0 if self.plain else len(self._both_packed[0])),
             "need_behind": behind.need,
             "positions_behind": self.positions_behind,
             "misses": self.misses or 0,

@@ -25,9 +25,9 @@ from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
 from prng_mpi.devices.team import share_of_cores
-from prng_mpi.display import Display, duration, say
+from prng_mpi.display import Display, duration, farewell, say, wind_up
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
-from prng_mpi.farm import Card, Compute, End, Farm, Finished, serve
+from prng_mpi.farm import UNFINISHED, Card, Compute, End, Farm, Finished, serve
 from prng_mpi.history import History, read_history
 from prng_mpi.ledger import Ledger, gaps, identity_hash
 from prng_mpi.profiles import profile, weight
@@ -169,9 +169,6 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     """Read the inputs, weigh the search against chance, say so. Raises UsageError, or IntegrityError for a damaged
     ledger; step.Done after a dry run."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     if not o.draws:
         raise UsageError("--draws FILE is missing: name the draw history (- reads standard input)")
     if not o.recipe:
@@ -185,10 +182,7 @@ def prepare(loaded: config.Loaded[SieveOptions]) -> Job:
     if seeds.pids is not None:
         search = replace(search, space=seeds)
     start, end = (seeds.start, seeds.end) if seeds.identity else (0, seeds.size)
-    if search.misses is not None:
-        plan = hybrid.plan(search, seeds.hypotheses)
-    else:
-        plan = search.plan(o.threshold, seeds.hypotheses)
+    plan = hybrid.plan_of(search, o.threshold, seeds.hypotheses)
     method, miss, reason = _method(o, search, end - start)
     measured = _measured(o.profile, o.recipe)
     identity = {**search.identity(), "seeds": [start, end]}
@@ -481,28 +475,13 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
             )
             farm = Farm(comm, scheduler, _Log(ledger, events), display.show, step.requests)
             end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout * len(comm.local_ranks) + 60)
-            if end is End.INTERRUPTED:
-                # Someone is about to kill this process; the ledger has all that is done.
-                events.close({"reason": end.value, "exit_code": int(ExitCode.ABORTED)})
-                display.end()
-                say(out, [("stopped", "at once; the same command goes on where this run ended")])
-                comm.abort(ExitCode.ABORTED)
-            heard = farm.dismiss()
-            display.show(farm.state)
-            display.end()
+            heard = wind_up(farm, end, display, events, out)
             wall = time.monotonic() - began
             code = _conclude(job, ledger, end, farm, wall, ledger.seeds_done() - before, out)
             events.close({"reason": end.value, "exit_code": int(code)})
     if o.json:
         print((job.folder / "summary.json").read_text(), end="", flush=True)
-    if end in (End.NO_DEVICE, End.LOST):
-        why = next((text for r in farm.state.ranks.values() if (text := r.lost or r.trouble)), "none reported in time")
-        print(
-            f"prng_mpi: no device is left to search with ({why}); the same command goes on from here", file=sys.stderr
-        )
-    if not heard:
-        print("prng_mpi: some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
-        comm.abort(code)
+    farewell(farm, end, heard, code, "no device is left to search with")
     return code
 
 
@@ -510,24 +489,17 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     """Judge what the ledger holds, write the product files, tell it; the exit code."""
     done = ledger.seeds_done()
     left, share = gaps(ledger.done(), job.start, job.end), done / job.seeds
-    found = findings.judge(job.search, job.plan, ledger.hits(), job.later, share)
-    if found.best is not None and (meaning := _meaning(job, ledger.hits(), found.best["seed"])):
+    hits = ledger.hits()
+    found = findings.judge(job.search, job.plan, hits, job.later, share)
+    if found.best is not None and (meaning := _meaning(job, hits, found.best["seed"])):
         found.best["meaning"] = meaning
     searched = ExitCode.FOUND if found.strong else ExitCode.NOTHING_FOUND
-    unfinished = {
-        End.GAPS: ExitCode.GAPS,
-        End.TIME_LIMIT: ExitCode.TIME_LIMIT,
-        End.DRAINED: ExitCode.STOPPED,
-        End.NO_DEVICE: ExitCode.NO_DEVICE,
-        End.LOST: ExitCode.LOST_HOSTS,
-    }
-    code = unfinished.get(end, ExitCode.ABORTED) if left else searched
+    code = UNFINISHED.get(end, ExitCode.ABORTED) if left else searched
     chunks, attempts = ledger.chunks(), ledger.attempts()
     identity = identity_hash(job.identity)
     payload = payload_hash(found.survivors, identity)
     states = farm.state.ranks
-    refused = [state.trouble for state in states.values() if state.trouble]
-    lost = list(farm.lost.values())
+    refused, lost = farm.refused, list(farm.lost.values())
     parked = [f"seeds {start} to {stop - 1}: {'; '.join(why)}" for start, stop, why in farm.scheduler.parked]
     summary = {
         "verdict": found.verdict,

@@ -95,7 +95,7 @@ def main(
     code, loaded, prepared, error = None, None, None, ""
     if rank == 0:
         try:
-            loaded = config.load(options, argv, other_env=LAUNCH_VARIABLES)
+            loaded = _load(options, argv)
             prepared = prepare(loaded)
         except Done as e:
             code = e.code
@@ -123,6 +123,15 @@ def main(
         comm.die(ExitCode.ABORTED, f"{type(e).__name__}: {e}; the same command resumes")
 
 
+def _load(options: type[Any], argv: list[str] | None) -> config.Loaded[Any]:
+    """The options of a step from all layers. Raises UsageError; Done where they were to be shown only."""
+    loaded = config.load(options, argv, other_env=LAUNCH_VARIABLES)
+    if loaded.value.show_config:
+        print(config.show(loaded), end="")
+        raise Done(ExitCode.FOUND)
+    return loaded
+
+
 def _connect(rank: int) -> comms.Comm:
     try:
         return comms.Comm()
@@ -138,12 +147,10 @@ def _connect(rank: int) -> comms.Comm:
 def alone(options: type[Any], run: Callable[[Any], ExitCode], argv: list[str] | None = None) -> NoReturn:
     """Run a step that needs no ranks, such as one that reads what a run has written, and end the process with its code."""
     try:
-        loaded = config.load(options, argv, other_env=LAUNCH_VARIABLES)
-        if loaded.value.show_config:
-            print(config.show(loaded), end="")
-            raise SystemExit(int(ExitCode.FOUND))
-        code = run(loaded.value)
+        code = run(_load(options, argv).value)
         sys.stdout.flush()
+    except Done as e:
+        code = e.code
     except PrngError as e:
         _leave(e.exit_code, 0, str(e))
     except KeyboardInterrupt:

@@ -13,17 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import devices, findings, hybrid, memory, windows
-from prng_mpi.devices.base import Device
-from prng_mpi.errors import DeviceError, UsageError
+from prng_mpi.errors import UsageError
 from prng_mpi.farm import WorkFailed
 from prng_mpi.history import History
 from prng_mpi.ledger import sort_hits
 from prng_mpi.recipes import recipe
 from prng_mpi.records import SURVIVOR
-from prng_mpi.search import Form, Search, side
+from prng_mpi.search import Search, side
 from prng_mpi.spaces import Space
 from prng_mpi.statistics import format_log10
-from prng_mpi.windows import HELDOUT_MOST, PATH_HELDOUT_MOST, Asked, Later
+from prng_mpi.windows import Asked, Later
 
 Halted = Callable[[], bool]
 # Instead of a strategy: the skip is constant.
@@ -113,8 +112,8 @@ class Runner:
 
     def __init__(self, ground: Ground, kind: str, local_rank: int, threads: int = 1) -> None:
         """kind: of device, not 'auto'; threads: of a CPU."""
-        self._ground, self._kind, self._local_rank, self._threads = ground, kind, local_rank, threads
-        self._devices: dict[tuple[str, Form], Device] = {}
+        self._ground = ground
+        self._devices = devices.Devices(kind, local_rank, threads)
 
     def __call__(self, number: int, trial: Trial, stopped: Halted) -> Outcome | None:
         """The outcome of a trial; None if `stopped` said so. Raises WorkFailed where it takes too long, DeviceError where
@@ -157,7 +156,7 @@ class Runner:
             return replace(look, objective=-float(log10_e[search.least]), note=note)
         if space.pids is not None:
             search = replace(search, space=space)
-        device = self._device(search)
+        device = self._devices.of(search)
         start, end = (space.start, space.end) if space.identity else (0, space.size)
         hits = device.sieve(search, start, end, halted)
         if hits is None:
@@ -167,22 +166,13 @@ class Runner:
         hits = sort_hits(hits)
         # Of equals the one of the lowest seed, so that the answer does not depend on a device's order.
         best = hits[[int(hits["matches"].argmax())]]
-        if not findings.verify(search, best)[0]:
-            raise DeviceError(f"{device.name} reports seed {best['seed'][0]}, which the plain build does not find")
+        findings.prove(device.name, search, best)
         matches = int(best["matches"][0])
         return replace(
             look, objective=-float(log10_e[matches]), matches=matches, log10_p1=float(log10_p[matches]),
             seed=int((search.space.seed(best["seed"]) if search.space else best["seed"])[0]),
             skip=int(best["skip"][0]), offset=int(best["offset"][0]),
         )  # fmt: skip
-
-    def _device(self, search: Search) -> Device:
-        key = (search.recipe.name, search.form)
-        if key not in self._devices:
-            self._devices[key] = devices.open_device(
-                self._kind, search.recipe, self._local_rank, form=search.form, threads=self._threads
-            )
-        return self._devices[key]
 
 
 def confirmed(trial: Trial, look: Look, ground: Ground, heldout: npt.NDArray[np.uint32]) -> dict[str, Any]:
@@ -202,8 +192,7 @@ def confirmed(trial: Trial, look: Look, ground: Ground, heldout: npt.NDArray[np.
         1,
     )
     survivor = np.array([values], SURVIVOR)[0]
-    most = HELDOUT_MOST if search.misses is None else PATH_HELDOUT_MOST
-    ahead = side(heldout[:most], 1)
+    ahead = side(heldout[: windows.heldout_most(search.misses)], 1)
     gap = len(history.draws) - trial.window_start
     later = Later(replace(ahead, calls=ahead.calls + gap), gap + len(heldout) + 1)
     return findings.weigh(search, survivor, later)

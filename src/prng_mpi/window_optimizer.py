@@ -24,9 +24,9 @@ from prng_mpi.admission import Admission, limits_of
 from prng_mpi.comm import Comm
 from prng_mpi.config import option, parse_int, parse_seconds, parse_size
 from prng_mpi.devices.team import share_of_cores
-from prng_mpi.display import Display, duration, say
+from prng_mpi.display import Display, duration, farewell, say, wind_up
 from prng_mpi.errors import ExitCode, IntegrityError, UsageError
-from prng_mpi.farm import Card, End, Farm, Finished, State, serve
+from prng_mpi.farm import UNFINISHED, Card, End, Farm, Finished, State, serve
 from prng_mpi.history import History, read_history
 from prng_mpi.ledger import Ledger, canonical_json, identity_hash, merge
 from prng_mpi.recipes import recipe
@@ -222,9 +222,6 @@ class Plan:
 def prepare(loaded: config.Loaded[OptimizerOptions]) -> Plan:
     """Read the inputs, say the plan. Raises UsageError, IntegrityError for a damaged ledger; step.Done after a dry run."""
     o = loaded.value
-    if o.show_config:
-        print(config.show(loaded), end="")
-        raise step.Done(ExitCode.FOUND)
     if not o.draws:
         raise UsageError("--draws FILE is missing: name the draw history (- reads standard input)")
     if not o.recipe:
@@ -513,25 +510,10 @@ def _lead(comm: Comm, o: OptimizerOptions, plan: Plan, compute: Runner, card: Ca
             told=course.told,
         )  # fmt: skip
         end = farm.lead(compute, card, o.time_limit, o.startup_timeout + 60)
-        if end is End.INTERRUPTED:
-            # Someone is about to kill this process; the outcomes of all trials that ended are there.
-            events.close({"reason": end.value, "exit_code": int(ExitCode.ABORTED)})
-            display.end()
-            say(sys.stdout, [("stopped", "at once; the same command goes on where this run ended")])
-            comm.abort(ExitCode.ABORTED)
-        heard = farm.dismiss()
-        display.show(farm.state)
-        display.end()
+        heard = wind_up(farm, end, display, events, sys.stdout)
         code = _conclude(course, end, farm, time.monotonic() - began)
         events.close({"reason": end.value, "exit_code": int(code)})
-    if end in (End.NO_DEVICE, End.LOST):
-        why = next((text for r in farm.state.ranks.values() if (text := r.lost or r.trouble)), "none reported in time")
-        print(
-            f"prng_mpi: no device is left to search with ({why}); the same command goes on from here", file=sys.stderr
-        )
-    if not heard:
-        print("prng_mpi: some ranks never answered; the job is ended for them", file=sys.stderr, flush=True)
-        comm.abort(code)
+    farewell(farm, end, heard, code, "no device is left to search with")
     return code
 
 
@@ -586,13 +568,9 @@ def _conclude(course: Course, end: End, farm: Farm, wall: float) -> ExitCode:
         summary |= more
         said += lines
     strong = summary["verdict"] in ("strong", "found")
-    unfinished = {
-        End.GAPS: ExitCode.GAPS, End.TIME_LIMIT: ExitCode.TIME_LIMIT, End.DRAINED: ExitCode.STOPPED,
-        End.NO_DEVICE: ExitCode.NO_DEVICE, End.LOST: ExitCode.LOST_HOSTS,
-    }  # fmt: skip
-    code = unfinished.get(end, ExitCode.ABORTED) if left else ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND
+    code = UNFINISHED.get(end, ExitCode.ABORTED) if left else ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND
     parked = [f"trial {start}: {'; '.join(why)}" for start, _, why in farm.scheduler.parked]
-    refused = [state.trouble for state in farm.state.ranks.values() if state.trouble]
+    refused = farm.refused
     summary |= {
         "exit_code": int(code), "end": end.value, "trials": course.total, "trials_done": len(results),
         "looks": plan.ground.looks, "heldout": {name: len(draws) for name, draws in plan.heldout.items()},

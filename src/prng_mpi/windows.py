@@ -22,6 +22,11 @@ PATH_HELDOUT_MOST = 40
 NO_DRAWS = np.zeros(0, np.uint32)
 
 
+def heldout_most(misses: int | None) -> int:
+    """Draws that confirm a find, at most; misses: as of a search."""
+    return HELDOUT_MOST if misses is None else PATH_HELDOUT_MOST
+
+
 @dataclass(frozen=True)
 class Asked:
     """What to look at. start: history index of the first draw after the boundary; k: draws on each side, None for 30 or half
@@ -63,7 +68,7 @@ def search(recipe: Recipe, params: dict[str, int], history: History, asked: Aske
         seen = head(seen, int(np.argmax(seen.calls[:, 0] != seen.calls[:, 1])))
     turned = asked.direction == "turned"
     later = Later(
-        head(seen, 0 if turned else HELDOUT_MOST if asked.misses is None else PATH_HELDOUT_MOST),
+        head(seen, 0 if turned else heldout_most(asked.misses)),
         None if turned else calls_to_the_end(history, asked.start),
     )
     ranges = (asked.skips, asked.offsets, params)

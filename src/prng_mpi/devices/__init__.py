@@ -15,7 +15,7 @@ from prng_mpi.search import PLAIN, Form, Search, both_ways, in_form
 
 KINDS = ("auto", "cuda", "rocm", "cpu", "emulated")
 
-__all__ = ["KINDS", "Device", "choose", "open_device"]
+__all__ = ["KINDS", "Device", "Devices", "choose", "open_device"]
 
 
 def choose(kind: str, exists: Callable[[str], bool] = lambda path: Path(path).exists()) -> tuple[str, str]:
@@ -63,6 +63,29 @@ def open_device(
     if both_ways(form):
         _check_behind(device)
     return device
+
+
+class Devices:
+    """The devices of a rank whose work needs several programs: each is opened when it is first needed, and kept."""
+
+    def __init__(self, kind: str, local_rank: int, threads: int = 1) -> None:
+        """As of `open_device`."""
+        self._kind, self._local_rank, self._threads = kind, local_rank, threads
+        self._opened: dict[tuple[str, Form], Device] = {}
+
+    def of(self, search: Search) -> Device:
+        """The device that can do a search. Raises DeviceError."""
+        key = (search.recipe.name, search.form)
+        if key not in self._opened:
+            self._opened[key] = open_device(
+                self._kind, search.recipe, self._local_rank, form=search.form, threads=self._threads
+            )
+        return self._opened[key]
+
+    def close(self) -> None:
+        """Give back what they hold."""
+        for device in self._opened.values():
+            device.close()
 
 
 def _check_behind(device: Device) -> None:

@@ -27,6 +27,10 @@ Outputs = npt.NDArray[np.uint32]
 JUMP = np.dtype([("a", "<u8"), ("c", "<u8")])
 
 
+# Why lift and invert can't do a search whose program is not the plain one.
+NOT_PLAIN = "only consecutive draws ahead, all known, at a constant skip, over an interval of seeds"
+
+
 @dataclass(frozen=True)
 class Forecast:
     """Whether a method can do a search (an empty `why_not`), and then: roughly its seconds on one core, the chance that a

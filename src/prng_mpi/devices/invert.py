@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import kernels
-from prng_mpi.devices.base import Device, Forecast, Hits, Outputs
+from prng_mpi.devices.base import NOT_PLAIN, Device, Forecast, Hits, Outputs
 from prng_mpi.devices.cpu import CpuDevice, build, pointer, processor
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
@@ -83,7 +83,7 @@ def _tail(n: int, p: float, least: int) -> float:
 def forecast(search: Search, seeds: int) -> Forecast:
     """What inverting a search over so many seeds would cost."""
     if search.form:
-        return Forecast("only consecutive draws ahead, all known, at a constant skip, over an interval of seeds")
+        return Forecast(NOT_PLAIN)
     recipe, m = search.recipe, search.modulus
     family = kernels.family(recipe.family)
     algebra = family.modular(search.params, recipe.seeding)

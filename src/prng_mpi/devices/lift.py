@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import kernels, statistics
-from prng_mpi.devices.base import Device, Forecast, Hits, Outputs
+from prng_mpi.devices.base import NOT_PLAIN, Device, Forecast, Hits, Outputs
 from prng_mpi.devices.cpu import CpuDevice, build, pointer, processor
 from prng_mpi.errors import DeviceError
 from prng_mpi.recipes import Recipe
@@ -43,7 +43,7 @@ JAVA = ("java", "java_range")
 def forecast(search: Search) -> Forecast:
     """What a lift would cost. The low bits of a random state match a draw with chance 2^-twos."""
     if search.form:
-        return Forecast("only consecutive draws ahead, all known, at a constant skip, over an interval of seeds")
+        return Forecast(NOT_PLAIN)
     recipe, m, k = search.recipe, search.modulus, len(search.draws)
     algebra = kernels.family(recipe.family).affine(search.params, recipe.seeding)
     if algebra is None or recipe.mapping not in ("mod", *JAVA):
