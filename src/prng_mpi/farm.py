@@ -26,6 +26,8 @@ Hits = npt.NDArray[np.void]
 # Everything in [start, stop), or None if `stopped` answered True before the end: hits, or what else a step has ranks do.
 # Where a farm has `told`, its two values stand in for start and stop.
 Compute = Callable[[Any, Any, Callable[[], bool]], Any]
+# The answer to what an Auditor attached to a lease, or None if `stopped` answered True before the end.
+Examine = Callable[[Any, Callable[[], bool]], Any]
 
 # How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
 NAP = 0.002
@@ -55,6 +57,33 @@ class Finished:
     seconds: float
     error: str | None
     blame: bool = True
+    answers: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conviction:
+    """A rank whose device computes wrongly, and why; the ranges that it is no longer believed, and their hits."""
+
+    rank: int
+    reason: str
+    ranges: tuple[tuple[int, int], ...]
+    hits: int
+
+
+class Auditor(Protocol):
+    """Who holds devices' work against what is known; see audits.py."""
+
+    def attach(self, lease: Lease, card: Card) -> tuple[Any, ...]:
+        """What to examine after a lease."""
+
+    def heard(self, lease: Lease, card: Card, done: Finished, alone: bool) -> list[Conviction]:
+        """Judge a result before it is taken. alone: whether no other rank is there to do anything again."""
+
+    def dropped(self, lease: Lease) -> None:
+        """A lease ended without a result."""
+
+    def settle(self) -> list[Conviction]:
+        """Judge what is left."""
 
 
 class WorkFailed(PrngError):
@@ -68,17 +97,17 @@ class WorkFailed(PrngError):
 class Worker:
     """The thread that computes one chunk at a time."""
 
-    def __init__(self, compute: Compute) -> None:
-        self._compute = compute
-        self._todo: queue.SimpleQueue[tuple[int, Any, Any] | None] = queue.SimpleQueue()
+    def __init__(self, compute: Compute, examine: Examine | None = None) -> None:
+        self._compute, self._examine = compute, examine
+        self._todo: queue.SimpleQueue[tuple[int, Any, Any, tuple[Any, ...]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
         self._thread.start()
 
-    def submit(self, lease: int, start: Any, stop: Any) -> None:
-        """Compute [start, stop) next."""
-        self._todo.put((lease, start, stop))
+    def submit(self, lease: int, start: Any, stop: Any, probes: tuple[Any, ...] = ()) -> None:
+        """Compute [start, stop) next, and examine some probes after it."""
+        self._todo.put((lease, start, stop, probes))
 
     def take(self) -> Finished | None:
         """A chunk that is through, or None."""
@@ -96,11 +125,13 @@ class Worker:
 
     def _loop(self) -> None:
         while (chunk := self._todo.get()) is not None:
-            lease, start, stop = chunk
-            hits, error, blame, began = None, None, True, time.perf_counter()
+            lease, start, stop, probes = chunk
+            hits, answers, error, blame, began, seconds = None, (), None, True, time.perf_counter(), None
             try:
                 hits = self._compute(start, stop, self._stopped.is_set)
-                if hits is None:
+                seconds = time.perf_counter() - began
+                answers = tuple(self._examine(probe, self._stopped.is_set) for probe in probes if self._examine)
+                if hits is None or None in answers:
                     error = "stopped"
             except WorkFailed as e:
                 hits, error, blame = e.content, str(e), False
@@ -109,7 +140,8 @@ class Worker:
             # Whatever goes wrong on a device is a failed chunk that root hears of, never a silent rank.
             except Exception as e:  # noqa: BLE001
                 error = f"{type(e).__name__}: {e}"
-            self._done.put(Finished(lease, hits, time.perf_counter() - began, error, blame))
+            seconds = time.perf_counter() - began if seconds is None else seconds
+            self._done.put(Finished(lease, hits, seconds, error, blame, answers))
 
 
 def _outside(lease: Lease, hits: Hits | None) -> str:
@@ -120,7 +152,7 @@ def _outside(lease: Lease, hits: Hits | None) -> str:
     return f"it reports seed {strays[0]}, which is not in its chunk" if len(strays) else ""
 
 
-def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None:
+def serve(comm: Comm, compute: Compute | None, introduction: Card | str, examine: Examine | None = None) -> None:
     """What every rank but root does until root says stop: introduce itself, compute what it is given, report.
 
     introduction: its card, or why it has no device; then it only waits for the end."""
@@ -130,7 +162,7 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None
             time.sleep(10 * NAP)
         _heed(comm, message)
         return
-    worker = Worker(compute)
+    worker = Worker(compute, examine)
     comm.send(0, Tag.READY, introduction)
     while True:
         busy = False
@@ -188,6 +220,7 @@ class RankState:
     chunks: int = 0
     retried: int = 0
     failed: int = 0
+    audits: int = 0
     seeds: int = 0
     hits: int = 0
     seconds: float = 0.0
@@ -237,9 +270,11 @@ class Farm:
         clock: Callable[[], float] = time.monotonic,
         check: Callable[[Lease, Any], str] = _outside,
         told: Callable[[Lease], tuple[Any, Any]] = lambda lease: (lease.start, lease.stop),
+        auditor: Auditor | None = None,
     ) -> None:
         """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once);
-        check: why an answer can't be one to its lease, empty if it can; told: what a rank is told of a lease."""
+        check: why an answer can't be one to its lease, empty if it can; told: what a rank is told of a lease; auditor: of work
+        whose result is HIT (n,)."""
         self.comm, self.scheduler, self.log, self.show, self.requests, self.clock = (
             comm,
             scheduler,
@@ -248,18 +283,26 @@ class Farm:
             requests,
             clock,
         )
-        self._check, self._told = check, told
+        self._check, self._told, self._auditor = check, told, auditor
         self.state = State({rank: RankState() for rank in range(comm.size)}, clock())
         self._leases: dict[int, Lease] = {}
         self._idle: set[int] = set()
+        self._convicted: dict[int, str] = {}
         self._worker: Worker | None = None
 
-    def lead(self, compute: Compute | None, introduction: Card | str, limit: float | None, startup: float) -> End:
+    def lead(
+        self,
+        compute: Compute | None,
+        introduction: Card | str,
+        limit: float | None,
+        startup: float,
+        examine: Examine | None = None,
+    ) -> End:
         """Hand out until nothing is left or someone says stop. limit: seconds from now after which nothing new is handed
         out; startup: seconds that ranks without a device have to report before the run gives up."""
         began, end = self.clock(), End.COMPLETE
         if compute is not None and isinstance(introduction, Card):
-            self._worker = Worker(compute)
+            self._worker = Worker(compute, examine)
         self._introduce(0, introduction)
         while True:
             busy = self._listen()
@@ -278,9 +321,9 @@ class Farm:
                     end = End.INTERRUPTED
             busy |= self._hand_out(now)
             self.show(self.state)
-            if end is End.INTERRUPTED or self.scheduler.finished:
+            if end is End.INTERRUPTED or (self.scheduler.finished and not self._settle(now)):
                 break
-            if self.scheduler.stuck and not (self._starting() and now - began < startup):
+            if self.scheduler.stuck and not self._settle(now) and not (self._starting() and now - began < startup):
                 return End.LOST if self.lost else End.NO_DEVICE
             if not busy:
                 time.sleep(NAP)
@@ -354,19 +397,28 @@ class Farm:
         return busy
 
     def _finished(self, rank: int, done: Finished) -> None:
-        now, state = self.clock(), self.state.ranks[rank]
+        now, state, card = self.clock(), self.state.ranks[rank], self.state.ranks[rank].card
+        assert card is not None
         lease = self._leases.pop(done.lease)
-        state.seconds += done.seconds
+        state.seconds += done.seconds + sum(answer.seconds for answer in done.answers)
         state.given = None
         reason = done.error or self._check(lease, done.hits)
-        if reason:
+        if self._auditor and not reason and rank not in self._convicted:
+            alone = not set(self.scheduler.live) - {rank}
+            self._convict(self._auditor.heard(lease, card, done, alone), now)
+            state.audits += len(done.answers)
+        elif self._auditor:
+            self._auditor.dropped(lease)
+        if rank in self._convicted:
+            # Whatever it says, nobody listens any more.
+            events = self.scheduler.dismissed(rank, done.lease, now)
+            self.log.ended(lease, "withdrawn", done, self._convicted[rank])
+        elif reason:
             state.failed += 1
             events = self.scheduler.failed(rank, done.lease, reason, now, done.blame)
             self.log.ended(lease, "failed", done, reason)
         elif done.hits is not None:
             accepted, events = self.scheduler.done(rank, done.lease, done.seconds, now)
-            card = state.card
-            assert card is not None
             # A dropped copy goes to the ledger as well, which holds it against the one it has.
             self.log.commit(lease, card, done)
             if accepted:
@@ -380,6 +432,22 @@ class Farm:
             self._note(event)
         if rank in self.scheduler.live:
             self._idle.add(rank)
+
+    def _settle(self, now: float) -> bool:
+        """Judge what no result will bring to an end; whether that leaves something to do."""
+        return self._convict(self._auditor.settle(), now) if self._auditor else False
+
+    def _convict(self, convictions: list[Conviction], now: float) -> bool:
+        """Ranks are no longer believed: what they did is to be done again. Whether there was one."""
+        for c in convictions:
+            self._convicted[c.rank] = c.reason
+            self._idle.discard(c.rank)
+            state = self.state.ranks[c.rank]
+            state.hits, self.state.hits = state.hits - c.hits, self.state.hits - c.hits
+            state.chunks, state.failed = max(0, state.chunks - len(c.ranges)), state.failed + len(c.ranges)
+            for event in self.scheduler.convict(c.rank, c.ranges, c.reason, now):
+                self._note(event)
+        return bool(convictions)
 
     def _hand_out(self, now: float) -> bool:
         if not self.scheduler.available:
@@ -399,16 +467,20 @@ class Farm:
             card = self.state.ranks[rank].card
             assert card is not None
             self.log.issued(lease, card)
+            probes = self._auditor.attach(lease, card) if self._auditor else ()
+            chunk = (lease.id, *self._told(lease), *((probes,) if probes else ()))
             if rank == 0 and self._worker:
-                self._worker.submit(lease.id, *self._told(lease))
+                self._worker.submit(*chunk)
             else:
-                self.comm.send(rank, Tag.CHUNK, (lease.id, *self._told(lease)))
+                self.comm.send(rank, Tag.CHUNK, chunk)
         return busy
 
     def _note(self, event: Event) -> None:
         self.state.events.append(event)
         if event.kind in ("expired", "lost") and event.lease:
             self.log.ended(event.lease, event.kind, None, event.detail)
+            if self._auditor:
+                self._auditor.dropped(event.lease)
         if event.kind == "set_aside":
             self.state.ranks[event.rank].trouble = event.detail
         self.log.event(event.kind, rank=event.rank, detail=event.detail)

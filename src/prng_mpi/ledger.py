@@ -6,6 +6,7 @@ Seeds reach 2**64 and SQLite's integers don't, so both ends of a range are text 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from prng_mpi.errors import IntegrityError, PrngError, UsageError
 from prng_mpi.records import HIT
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SEED_END = 1 << 64
 _APPLICATION_ID = 0x70726E67
 _SCHEMA = f"""
@@ -38,6 +39,9 @@ CREATE TABLE chunks (start TEXT NOT NULL, stop TEXT NOT NULL, rank INTEGER NOT N
 CREATE TABLE attempts (run INTEGER NOT NULL, lease INTEGER NOT NULL, start TEXT NOT NULL, stop TEXT NOT NULL,
     rank INTEGER NOT NULL, host TEXT NOT NULL, device TEXT NOT NULL, attempt INTEGER NOT NULL, issued REAL NOT NULL,
     seconds REAL, outcome TEXT, reason TEXT NOT NULL, PRIMARY KEY (run, lease)) WITHOUT ROWID;
+CREATE TABLE audits (run INTEGER NOT NULL, kind TEXT NOT NULL, start TEXT NOT NULL, stop TEXT NOT NULL, rank INTEGER NOT NULL,
+    host TEXT NOT NULL, device TEXT NOT NULL, other TEXT NOT NULL, seen INTEGER NOT NULL, vals INTEGER NOT NULL,
+    at_end INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL);
 """
 _CHUNK = "start, stop, rank, host, device, attempt, seconds"
 
@@ -74,6 +78,29 @@ class Attempt:
     issued: float
     seconds: float | None
     outcome: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A device's work on the chunk [start, stop), held against `other`. kind: "canary", "audit", "re-run", or "survivors".
+
+    seen: survivors that it found and had to find; values: outputs of which none had a wrong bit; end: whether one of the seen
+    was the chunk's last seed. outcome: "passed", or "caught", with why.
+    """
+
+    run: int
+    kind: str
+    start: int
+    stop: int
+    rank: int
+    host: str
+    device: str
+    other: str
+    seen: int
+    values: int
+    end: bool
+    outcome: str
     reason: str
 
 
@@ -237,6 +264,55 @@ class Ledger:
                 self._end(lease, end, seconds, reason)
         return not done
 
+    def audited(self, audited: Audited) -> None:
+        """Note that a device has passed; the number of the run is filled in."""
+        # A power cut that loses this makes a device look less sure than it is.
+        with self._transaction(f"the {audited.kind} of rank {audited.rank}", durable=False):
+            self._note(audited)
+
+    def withdraw(self, audited: Audited) -> list[Chunk]:
+        """Note that a device is caught, and take out, in one transaction, all chunks that it has done since the last one whose
+        "audit" or "re-run" it has passed, in whatever run; their leases end as "withdrawn". Those chunks, sorted by start.
+
+        Raises:
+            PrngError: the disk is full or fails; nothing is taken out.
+        """
+        who = (audited.rank, audited.host, audited.device)
+        where = "rank=? AND host=? AND device=?"
+        with self._transaction(f"the chunks that rank {audited.rank} did wrongly"):
+            self._note(audited)
+            # Rows are numbered in the order of their commits.
+            sql = f"""SELECT coalesce(max(rowid), 0) FROM chunks WHERE {where} AND start IN
+                (SELECT start FROM audits WHERE {where} AND outcome='passed' AND kind IN ('audit', 're-run'))"""
+            (good,) = self._db.execute(sql, (*who, *who)).fetchone()
+            wrong = f"FROM chunks WHERE {where} AND rowid > ?"
+            rows = self._db.execute(
+                f"SELECT {_CHUNK}, length(hits) / {HIT.itemsize} {wrong} ORDER BY start", (*who, good)
+            ).fetchall()
+            reason = f"{audited.kind}: {audited.reason}"
+            sql = f"""UPDATE attempts SET outcome='withdrawn', reason=? WHERE {where} AND outcome='done'
+                AND start IN (SELECT start {wrong})"""
+            self._db.execute(sql, (reason, *who, *who, good))
+            self._db.execute(f"DELETE {wrong}", (*who, good))
+        self._done = self._stored()
+        return [Chunk(int(row[0]), int(row[1]), *row[2:]) for row in rows]
+
+    def audits(self) -> list[Audited]:
+        """What devices were put to, in order."""
+        with _trusting(self.path):
+            rows: list[tuple[Any, ...]] = self._db.execute("SELECT * FROM audits ORDER BY rowid").fetchall()
+            names = [f.name for f in dataclasses.fields(Audited)]
+            plain = [dict(zip(names, row, strict=True)) for row in rows]
+            return [
+                Audited(**(r | {"start": int(r["start"]), "stop": int(r["stop"]), "end": bool(r["end"])}))
+                for r in plain
+            ]
+
+    def _note(self, a: Audited) -> None:
+        row = (self._run, a.kind, *_texts(a.start, a.stop), a.rank, a.host, a.device, a.other, a.seen, a.values, a.end,
+               a.outcome, a.reason)  # fmt: skip
+        self._db.execute(f"INSERT INTO audits VALUES ({','.join('?' * len(row))})", row)
+
     def done(self) -> list[tuple[int, int]]:
         """Done ranges [start, stop), sorted, as few as possible."""
         return list(self._done) if self._lock is not None else self._stored()
@@ -279,6 +355,7 @@ class Ledger:
             for _ in _checked(self._db):
                 pass
         self.attempts()
+        self.audits()
 
     def _compare(self, start: int, stop: int, hits: NDArray[np.void]) -> tuple[str, str]:
         known = self.hits()
