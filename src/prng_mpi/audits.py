@@ -53,9 +53,11 @@ DISPUTED = 100
 # A second device may be so much slower than the first: a re-run must not outlive its lease.
 SLOWER = 3.0
 
-CANARY, AUDIT, RERUN = "canary", "audit", "re-run"
+CANARY, AUDIT, RERUN, SURVIVORS = "canary", "audit", "re-run", "survivors"
 # Who a device's answer is held against, but for other devices.
 PLANTED, PLAIN = "planted seeds", "the plain build on root"
+# Stands for a lease of a rank that did not finish one.
+_NO_LEASE = Lease(-1, 0, 1, 0, 1, 0.0, 0.0, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,28 +257,45 @@ class Auditor:
         self._speed: dict[int, float] = {}
         self._counts: dict[int, tuple[int, int, float]] = defaultdict(lambda: (0, 0, ODD_LEAST / 2))
         self._odd: set[int] = set()
+        # The last chunk of each rank, where it was not probed with it.
+        self._unseen: dict[int, Lease] = {}
 
     def attach(self, lease: Lease, card: Card) -> tuple[Probe, ...]:
-        """The probes that go with a lease: its own, where one is due, then what is to be done a second time."""
-        began, probes = time.perf_counter(), []
-        if self._spent[card.rank] <= self.share * self._worked[card.rank]:
-            for kind, make in ((CANARY, self._planter.canary), (AUDIT, self._planter.audit)):
-                self._number += 1
-                probe, planted = make(self._number, lease)
-                self._cases[self._number] = _Case(kind, lease, card, probe, planted)
-                probes.append(probe)
-            self._spent[card.rank] += time.perf_counter() - began
-        for case in self._cases.values():
-            if case.answer is not None and case.carrier is None and self._fits(case, card.rank):
-                case.carrier = lease.id
-                return (*probes, case.probe)
-        return tuple(probes)
+        """The probes that go with a lease: its own, where one is due, then one of another rank's that is to be done again."""
+        due = self._spent[card.rank] <= self.share * self._worked[card.rank]
+        return (*(self._own(lease, card) if due else ()), *self._second(lease, card))
 
-    def _fits(self, case: _Case, rank: int) -> bool:
-        """Whether a rank may do a probe of another one again."""
+    def closing(self, number: int, card: Card) -> tuple[Lease | None, tuple[Probe, ...]]:
+        """The last probes of a rank, as of its last chunk where nothing came after it that it was probed by."""
+        last = self._unseen.pop(card.rank, None)
+        lease = replace(last or _NO_LEASE, id=number, rank=card.rank)
+        probes = (*(self._own(lease, card) if last else ()), *self._second(lease, card))
+        return (lease if probes else None), probes
+
+    def _own(self, lease: Lease, card: Card) -> list[Probe]:
+        began, probes = time.perf_counter(), []
+        for kind, make in ((CANARY, self._planter.canary), (AUDIT, self._planter.audit)):
+            self._number += 1
+            probe, planted = make(self._number, lease)
+            self._cases[self._number] = _Case(kind, lease, card, probe, planted)
+            probes.append(probe)
+        self._spent[card.rank] += time.perf_counter() - began
+        return probes
+
+    def _second(self, lease: Lease, card: Card) -> tuple[Probe, ...]:
+        for case in self._cases.values():
+            if case.answer is not None and case.carrier is None and self._fits(case, card.rank, lease):
+                case.carrier = lease.id
+                return (case.probe,)
+        return ()
+
+    def _fits(self, case: _Case, rank: int, lease: Lease) -> bool:
+        """Whether a rank may do a probe of another one again along with a lease."""
         if rank == case.card.rank:
             return False
-        return case.kind == AUDIT or self._speed.get(rank, 0.0) * SLOWER >= self._speed[case.card.rank]
+        # A whole chunk is no work for the end of a run.
+        quick = lease.id >= 0 and self._speed.get(rank, 0.0) * SLOWER >= self._speed[case.card.rank]
+        return case.kind == AUDIT or quick
 
     def dropped(self, lease: Lease) -> None:
         """A lease ended without a result: its probes are gone, those of others go with another lease."""
@@ -289,8 +308,6 @@ class Auditor:
     def heard(self, lease: Lease, card: Card, done: Finished, alone: bool) -> list[Conviction]:
         """Judge what came with a result, before it is taken. alone: whether no other device can do anything again."""
         began, caught, audited = time.perf_counter(), list[Conviction](), False
-        self._worked[card.rank] += done.seconds
-        self._speed[card.rank] = lease.seeds / max(done.seconds, 1e-9)
         for answer in done.answers:
             case = self._cases.get(answer.number)
             if case is None:
@@ -303,13 +320,23 @@ class Auditor:
                 case.carrier = None
             else:
                 caught += self._compare(case, answer, card)
-        if audited and card.rank not in self._caught and (why := self._false(done.hits)):
-            caught += self._convict(card, "survivors", lease, PLAIN, why)
-        if card.rank not in self._caught:
-            self._count(lease, card, done)
-            self._again(lease, card, done, alone)
+        if lease.id >= 0 and card.rank not in self._caught:
+            caught += self._chunk(lease, card, done, audited, alone)
         self._spent[card.rank] += time.perf_counter() - began
         return caught + (self.settle() if alone else [])
+
+    def _chunk(self, lease: Lease, card: Card, done: Finished, audited: bool, alone: bool) -> list[Conviction]:
+        """Judge the result itself; audited: whether its device was probed after it."""
+        if why := self._false(done.hits):
+            return self._convict(card, SURVIVORS, lease, PLAIN, why)
+        self._worked[card.rank] += done.seconds
+        self._speed[card.rank] = lease.seeds / max(done.seconds, 1e-9)
+        self._unseen.pop(card.rank, None)
+        if not audited:
+            self._unseen[card.rank] = lease
+        self._count(lease, card, done)
+        self._again(lease, card, done, alone)
+        return []
 
     def settle(self) -> list[Conviction]:
         """Judge what waits for a second device and will not get one: the plain build on root is it."""

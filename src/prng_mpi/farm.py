@@ -31,6 +31,8 @@ Examine = Callable[[Any, Callable[[], bool]], Any]
 
 # How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
 NAP = 0.002
+# How long the last checks of the devices may take when all is searched.
+CLOSING = 10.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class Auditor(Protocol):
 
     def heard(self, lease: Lease, card: Card, done: Finished, alone: bool) -> list[Conviction]:
         """Judge a result before it is taken. alone: whether no other rank is there to do anything again."""
+
+    def closing(self, number: int, card: Card) -> tuple[Lease | None, tuple[Any, ...]]:
+        """When all is searched: the lease by whose end a rank still has to show that it is right, under this number, which is
+        below 0, and what to examine; no lease where there is nothing."""
 
     def dropped(self, lease: Lease) -> None:
         """A lease ended without a result."""
@@ -288,6 +294,9 @@ class Farm:
         self._leases: dict[int, Lease] = {}
         self._idle: set[int] = set()
         self._convicted: dict[int, str] = {}
+        # Until when the last checks may take, and how many there were.
+        self._deadline: float | None = None
+        self._closings = 0
         self._worker: Worker | None = None
 
     def lead(
@@ -321,7 +330,7 @@ class Farm:
                     end = End.INTERRUPTED
             busy |= self._hand_out(now)
             self.show(self.state)
-            if end is End.INTERRUPTED or (self.scheduler.finished and not self._settle(now)):
+            if end is End.INTERRUPTED or (self.scheduler.finished and not self._close(now)):
                 break
             if self.scheduler.stuck and not self._settle(now) and not (self._starting() and now - began < startup):
                 return End.LOST if self.lost else End.NO_DEVICE
@@ -363,6 +372,8 @@ class Farm:
         device = card.device if card else "no device yet"
         self.state.ranks[rank].lost = f"{self.comm.name(rank)} ({device}): {reason}"
         self._idle.discard(rank)
+        for lease in [lease for lease in self._leases.values() if lease.id < 0 and lease.rank == rank]:
+            del self._leases[lease.id]
         for event in self.scheduler.lost(rank, reason, self.clock()):
             self._note(event)
 
@@ -403,13 +414,15 @@ class Farm:
         state.seconds += done.seconds + sum(answer.seconds for answer in done.answers)
         state.given = None
         reason = done.error or self._check(lease, done.hits)
-        if self._auditor and not reason and rank not in self._convicted:
+        if not reason and rank not in self._convicted and self._auditor:
             alone = not set(self.scheduler.live) - {rank}
             self._convict(self._auditor.heard(lease, card, done, alone), now)
             state.audits += len(done.answers)
         elif self._auditor:
             self._auditor.dropped(lease)
-        if rank in self._convicted:
+        if done.lease < 0:
+            events = []
+        elif rank in self._convicted:
             # Whatever it says, nobody listens any more.
             events = self.scheduler.dismissed(rank, done.lease, now)
             self.log.ended(lease, "withdrawn", done, self._convicted[rank])
@@ -432,6 +445,24 @@ class Farm:
             self._note(event)
         if rank in self.scheduler.live:
             self._idle.add(rank)
+
+    def _close(self, now: float) -> bool:
+        """When all is searched every device is checked a last time; whether that goes on or leaves something to do."""
+        if self._auditor is None:
+            return False
+        if self._deadline is None:
+            self._deadline = now + CLOSING
+        for rank in sorted(self._idle & set(self.scheduler.live)):
+            card = self.state.ranks[rank].card
+            assert card is not None
+            lease, probes = self._auditor.closing(-1 - self._closings, card)
+            if lease is not None:
+                self._closings += 1
+                self._give(rank, lease, (lease.start, lease.start), probes, now)
+        if now < self._deadline and any(number < 0 for number in self._leases):
+            return True
+        self._deadline = None
+        return self._settle(now)
 
     def _settle(self, now: float) -> bool:
         """Judge what no result will bring to an end; whether that leaves something to do."""
@@ -461,19 +492,22 @@ class Farm:
             if lease is None:
                 continue
             busy = True
-            self._idle.discard(rank)
-            self._leases[lease.id] = lease
-            self.state.ranks[rank].given = now
             card = self.state.ranks[rank].card
             assert card is not None
             self.log.issued(lease, card)
             probes = self._auditor.attach(lease, card) if self._auditor else ()
-            chunk = (lease.id, *self._told(lease), *((probes,) if probes else ()))
-            if rank == 0 and self._worker:
-                self._worker.submit(*chunk)
-            else:
-                self.comm.send(rank, Tag.CHUNK, chunk)
+            self._give(rank, lease, self._told(lease), probes, now)
         return busy
+
+    def _give(self, rank: int, lease: Lease, told: tuple[Any, Any], probes: tuple[Any, ...], now: float) -> None:
+        self._idle.discard(rank)
+        self._leases[lease.id] = lease
+        self.state.ranks[rank].given = now
+        chunk = (lease.id, *told, *((probes,) if probes else ()))
+        if rank == 0 and self._worker:
+            self._worker.submit(*chunk)
+        else:
+            self.comm.send(rank, Tag.CHUNK, chunk)
 
     def _note(self, event: Event) -> None:
         self.state.events.append(event)
