@@ -277,10 +277,11 @@ class Farm:
         check: Callable[[Lease, Any], str] = _outside,
         told: Callable[[Lease], tuple[Any, Any]] = lambda lease: (lease.start, lease.stop),
         auditor: Auditor | None = None,
+        examine: Examine | None = None,
     ) -> None:
         """show: called often, draws when it wants; requests: how often the user asked to stop (1 drain, 2 at once);
         check: why an answer can't be one to its lease, empty if it can; told: what a rank is told of a lease; auditor: of work
-        whose result is HIT (n,)."""
+        whose result is HIT (n,); examine: what it asks of root's own device."""
         self.comm, self.scheduler, self.log, self.show, self.requests, self.clock = (
             comm,
             scheduler,
@@ -289,7 +290,7 @@ class Farm:
             requests,
             clock,
         )
-        self._check, self._told, self._auditor = check, told, auditor
+        self._check, self._told, self._auditor, self._examine = check, told, auditor, examine
         self.state = State({rank: RankState() for rank in range(comm.size)}, clock())
         self._leases: dict[int, Lease] = {}
         self._idle: set[int] = set()
@@ -299,19 +300,12 @@ class Farm:
         self._closings = 0
         self._worker: Worker | None = None
 
-    def lead(
-        self,
-        compute: Compute | None,
-        introduction: Card | str,
-        limit: float | None,
-        startup: float,
-        examine: Examine | None = None,
-    ) -> End:
+    def lead(self, compute: Compute | None, introduction: Card | str, limit: float | None, startup: float) -> End:
         """Hand out until nothing is left or someone says stop. limit: seconds from now after which nothing new is handed
         out; startup: seconds that ranks without a device have to report before the run gives up."""
         began, end = self.clock(), End.COMPLETE
         if compute is not None and isinstance(introduction, Card):
-            self._worker = Worker(compute, examine)
+            self._worker = Worker(compute, self._examine)
         self._introduce(0, introduction)
         while True:
             busy = self._listen()

@@ -277,25 +277,30 @@ class Ledger:
         Raises:
             PrngError: the disk is full or fails; nothing is taken out.
         """
-        who = (audited.rank, audited.host, audited.device)
-        where = "rank=? AND host=? AND device=?"
         with self._transaction(f"the chunks that rank {audited.rank} did wrongly"):
             self._note(audited)
-            # Rows are numbered in the order of their commits.
-            sql = f"""SELECT coalesce(max(rowid), 0) FROM chunks WHERE {where} AND start IN
-                (SELECT start FROM audits WHERE {where} AND outcome='passed' AND kind IN ('audit', 're-run'))"""
-            (good,) = self._db.execute(sql, (*who, *who)).fetchone()
-            wrong = f"FROM chunks WHERE {where} AND rowid > ?"
-            rows = self._db.execute(
-                f"SELECT {_CHUNK}, length(hits) / {HIT.itemsize} {wrong} ORDER BY start", (*who, good)
-            ).fetchall()
+            mine = (audited.rank, audited.host, audited.device)
+            wrong = [chunk for chunk in self.unchecked() if (chunk.rank, chunk.host, chunk.device) == mine]
             reason = f"{audited.kind}: {audited.reason}"
-            sql = f"""UPDATE attempts SET outcome='withdrawn', reason=? WHERE {where} AND outcome='done'
-                AND start IN (SELECT start {wrong})"""
-            self._db.execute(sql, (reason, *who, *who, good))
-            self._db.execute(f"DELETE {wrong}", (*who, good))
+            for start, _ in (_texts(chunk.start, chunk.stop) for chunk in wrong):
+                self._db.execute(
+                    "UPDATE attempts SET outcome='withdrawn', reason=? WHERE start=? AND rank=? AND outcome='done'",
+                    (reason, start, audited.rank),
+                )
+                self._db.execute("DELETE FROM chunks WHERE start=?", (start,))
         self._done = self._stored()
-        return [Chunk(int(row[0]), int(row[1]), *row[2:]) for row in rows]
+        return wrong
+
+    def unchecked(self) -> list[Chunk]:
+        """The chunks of each device that it has done since the last one whose "audit" or "re-run" it has passed, sorted by start."""
+        # Rows are numbered in the order of their commits.
+        sql = f"""WITH good AS (SELECT rank, host, device, max(chunks.rowid) AS last
+                FROM chunks JOIN audits USING (start, rank, host, device)
+                WHERE outcome='passed' AND kind != 'canary' GROUP BY rank, host, device)
+            SELECT {_CHUNK}, length(hits) / {HIT.itemsize} FROM chunks LEFT JOIN good USING (rank, host, device)
+            WHERE chunks.rowid > coalesce(last, 0) ORDER BY start"""
+        with _trusting(self.path):
+            return _chunks(self._db.execute(sql).fetchall())
 
     def audits(self) -> list[Audited]:
         """What devices were put to, in order."""
@@ -331,8 +336,7 @@ class Ledger:
         """The committed chunks, sorted by start."""
         with _trusting(self.path):
             sql = f"SELECT {_CHUNK}, length(hits) / {HIT.itemsize} FROM chunks ORDER BY start"
-            rows: list[tuple[Any, ...]] = self._db.execute(sql).fetchall()
-            return [Chunk(int(row[0]), int(row[1]), *row[2:]) for row in rows]
+            return _chunks(self._db.execute(sql).fetchall())
 
     def attempts(self) -> list[Attempt]:
         """All attempts of all runs of this search, in order of run and lease."""
@@ -403,6 +407,10 @@ def _texts(start: int, stop: int) -> tuple[str, str]:
     if not 0 <= start < stop <= SEED_END:
         raise ValueError(f"not a range of seeds: {start} to {stop}")
     return f"{int(start):020d}", f"{int(stop):020d}"
+
+
+def _chunks(rows: Iterable[tuple[Any, ...]]) -> list[Chunk]:
+    return [Chunk(int(row[0]), int(row[1]), *row[2:]) for row in rows]
 
 
 def _crc(fields: tuple[object, ...], blob: bytes) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import prng_mpi
-from prng_mpi import audits, config, devices, findings, hybrid, kernels, memory, spaces, spawn, step, windows
+from prng_mpi import audits, config, devices, findings, hybrid, kernels, memory, runs, spaces, spawn, step, windows
 from prng_mpi import comm as comms
 from prng_mpi.audits import Auditor
 from prng_mpi.comm import Comm
@@ -488,10 +488,10 @@ def _lead(
                 _Log(ledger, events),
                 display.show,
                 step.requests,
-                auditor=_auditor(o, job, ledger, events),
+                auditor=_auditor(o, job, ledger, events), examine=examine,,
             )
             patience = o.startup_timeout * len(comm.local_ranks) + 60
-            end = farm.lead(compute, introduction, o.time_limit, patience, examine)
+            end = farm.lead(compute, introduction, o.time_limit, patience)
             heard = wind_up(farm, end, display, events, out)
             wall = time.monotonic() - began
             code = _conclude(job, ledger, end, farm, wall, ledger.seeds_done() - before, out)
@@ -526,6 +526,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     payload = payload_hash(found.survivors, identity)
     states = farm.state.ranks
     refused, lost = farm.refused, list(farm.lost.values())
+    trust = runs.trust(ledger.audits(), chunks, ledger.unchecked())
     parked = [f"seeds {start} to {stop - 1}: {'; '.join(why)}" for start, stop, why in farm.scheduler.parked]
     summary = {
         "verdict": found.verdict,
@@ -549,6 +550,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "refused": refused,
         "lost": lost,
         "parked": parked,
+        "trust": trust,
     }
     attributes = {
         "recipe": job.search.recipe.name,
@@ -558,6 +560,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "identity": json.dumps(job.identity, sort_keys=True),
         "identity_hash": identity,
         "payload_hash": payload,
+        "trust": trust,
         "kernel_digest": kernels.digest(job.search.recipe.text("sieve.h", job.search.form)),
         "versions": {"prng_mpi": prng_mpi.__version__, "python": platform.python_version(), "numpy": np.__version__},
         "git_revision": _revision(),
@@ -569,6 +572,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     )  # fmt: skip
     write_json(job.folder / "summary.json", summary)
     rows = findings.lines(job.search, job.plan, found, job.seeds, left, fresh, wall)
+    rows += [("caught", text) for text in trust["caught"]] + [("trust", text) for text in runs.trust_lines(trust)]
     rows += [("not used", text) for text in refused] + [("parked", text) for text in parked]
     rows += [("lost", text) for text in lost]
     rows += [
