@@ -488,7 +488,8 @@ def _lead(
                 _Log(ledger, events),
                 display.show,
                 step.requests,
-                auditor=_auditor(o, job, ledger, events), examine=examine,,
+                auditor=_auditor(o, job, ledger, events),
+                examine=examine,
             )
             patience = o.startup_timeout * len(comm.local_ranks) + 60
             end = farm.lead(compute, introduction, o.time_limit, patience)
