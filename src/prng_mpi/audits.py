@@ -146,18 +146,19 @@ class Planter:
         return Probe(number, low, low + size, _changes(s, sides)), seed
 
     def audit(self, number: int, lease: Lease) -> tuple[Probe, Seeds]:
-        """(probe of the chunk's end, seeds that are to be found, the chunk's last one among them)."""
+        """(probe of the chunk's end, and of what lies before it where the chunk is short; seeds that are to be found, the
+        chunk's last one among them)."""
         s = self.search
         skip, offset = self._hypothesis()
         side = s.sides[self._below(len(s.sides))]
         at = outputs_of(s, side, skip, offset)
         k, span = len(at), int(at.max() - at.min()) + 1 + max(int(at.min()), 0)
-        planted = min(k, max(1, PLANTED_OUTPUTS // span), lease.seeds)
+        planted = min(k, max(1, PLANTED_OUTPUTS // span))
         changes: dict[str, Any] = {"skips": (skip, skip), "offsets": (offset, offset)}
         if s.misses is not None:
             changes["misses"] = k
         some = _known(side, np.zeros(k, np.uint32), 1)
-        size = _size(replace(s, **(changes | _changes(s, [some]))), lease.seeds)
+        size = _size(replace(s, **(changes | _changes(s, [some]))), lease.stop)
         low = lease.stop - size
         seeds = np.concatenate([
             self._real(np.array([lease.stop - 1], np.uint64)),
