@@ -260,6 +260,7 @@ class Auditor:
         self._odd: set[int] = set()
         # The last chunk of each rank, where it was not probed with it.
         self._unseen: dict[int, Lease] = {}
+        self._asked = False
 
     def attach(self, lease: Lease, card: Card) -> tuple[Probe, ...]:
         """The probes that go with a lease: its own, where one is due, then one of another rank's that is to be done again."""
@@ -338,6 +339,13 @@ class Auditor:
         self._count(lease, card, done)
         self._again(lease, card, done, alone)
         return []
+
+    def doubted(self) -> list[tuple[int, int]]:
+        """Ranges that an earlier run, which was cut off, did not come to check: to be done again; each is told once."""
+        if self._asked:
+            return []
+        self._asked = True
+        return self._ledger.doubt()
 
     def settle(self) -> list[Conviction]:
         """Judge what waits for a second device and will not get one: the plain build on root is it."""

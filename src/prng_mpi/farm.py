@@ -88,6 +88,9 @@ class Auditor(Protocol):
     def dropped(self, lease: Lease) -> None:
         """A lease ended without a result."""
 
+    def doubted(self) -> list[tuple[int, int]]:
+        """Ranges that are done, but not well enough: to be done again."""
+
     def settle(self) -> list[Conviction]:
         """Judge what is left."""
 
@@ -444,6 +447,10 @@ class Farm:
         """When all is searched every device is checked a last time; whether that goes on or leaves something to do."""
         if self._auditor is None:
             return False
+        if ranges := self._auditor.doubted():
+            for event in self.scheduler.again(ranges, now):
+                self._note(event)
+            return True
         if self._deadline is None:
             self._deadline = now + CLOSING
         for rank in sorted(self._idle & set(self.scheduler.live)):

@@ -35,7 +35,8 @@ PRAGMA application_id={_APPLICATION_ID};
 PRAGMA user_version={SCHEMA_VERSION};
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE chunks (start TEXT NOT NULL, stop TEXT NOT NULL, rank INTEGER NOT NULL, host TEXT NOT NULL,
-    device TEXT NOT NULL, attempt INTEGER NOT NULL, seconds REAL NOT NULL, hits BLOB NOT NULL, crc INTEGER NOT NULL);
+    device TEXT NOT NULL, attempt INTEGER NOT NULL, seconds REAL NOT NULL, hits BLOB NOT NULL, crc INTEGER NOT NULL,
+    run INTEGER NOT NULL);
 CREATE TABLE attempts (run INTEGER NOT NULL, lease INTEGER NOT NULL, start TEXT NOT NULL, stop TEXT NOT NULL,
     rank INTEGER NOT NULL, host TEXT NOT NULL, device TEXT NOT NULL, attempt INTEGER NOT NULL, issued REAL NOT NULL,
     seconds REAL, outcome TEXT, reason TEXT NOT NULL, PRIMARY KEY (run, lease)) WITHOUT ROWID;
@@ -166,6 +167,7 @@ class Ledger:
         self.identity = _identity(db)
         self._run = int(db.execute("SELECT coalesce(max(run), 0) FROM attempts").fetchone()[0]) + (lock is not None)
         self._done = self._stored()
+        self._doubted: set[tuple[int, int]] = set()
 
     @classmethod
     def open(cls, path: Path, identity: dict[str, Any], *, resume: bool = False) -> Self:
@@ -241,7 +243,7 @@ class Ledger:
         """Record [start, stop) as done with its `hits` (n, of HIT, any order), once: False if it was done before.
 
         A `lease` given ends as "done"; as "duplicate" if the range was done; as "differs" if it was done with other
-        hits, which one of two devices got wrong.
+        hits, which one of two devices got wrong. What was `doubted` is replaced.
 
         Raises:
             IntegrityError: part of the range is done and part not, or a hit lies outside of it.
@@ -253,16 +255,21 @@ class Ledger:
         done = sum(max(0, min(stop, b) - max(start, a)) for a, b in self._done)
         if 0 < done < stop - start:
             raise IntegrityError(f"{self.path}: seeds {start} to {stop} overlap a range that is done already")
+        again = (start, stop) in self._doubted
         end, reason = ("done", "") if not done else self._compare(start, stop, hits)
         with self._transaction(f"seeds {start} to {stop}"):
-            if not done:
+            if again:
+                self._db.execute("DELETE FROM chunks WHERE start=?", ends[:1])
+                end = "done"
+            if again or not done:
                 fields = (*ends, int(rank), str(host), str(device), int(attempt), float(seconds))
-                row = (*fields, hits.tobytes(), _crc(fields, hits.tobytes()))
+                row = (*fields, hits.tobytes(), _crc(fields, hits.tobytes()), self._run)
                 self._db.execute(f"INSERT INTO chunks VALUES ({','.join('?' * len(row))})", row)
                 self._done = merge([*self._done, (start, stop)])
             if lease is not None:
                 self._end(lease, end, seconds, reason)
-        return not done
+        self._doubted.discard((start, stop))
+        return again or not done
 
     def audited(self, audited: Audited) -> None:
         """Note that a device has passed; the number of the run is filled in."""
@@ -271,8 +278,8 @@ class Ledger:
             self._note(audited)
 
     def withdraw(self, audited: Audited) -> list[Chunk]:
-        """Note that a device is caught, and take out, in one transaction, all chunks that it has done since the last one whose
-        "audit" or "re-run" it has passed, in whatever run; their leases end as "withdrawn". Those chunks, sorted by start.
+        """Note that a device is caught, and take out, in one transaction, its `unchecked` chunks of all runs; their leases end as
+        "withdrawn". Those chunks, sorted by start.
 
         Raises:
             PrngError: the disk is full or fails; nothing is taken out.
@@ -292,13 +299,23 @@ class Ledger:
         return wrong
 
     def unchecked(self) -> list[Chunk]:
-        """The chunks of each device that it has done since the last one whose "audit" or "re-run" it has passed, sorted by start."""
+        """The chunks of each device that it has done since the last one of the same run whose "audit" or "re-run" it has passed,
+        sorted by start."""
+        return self._unchecked("1")
+
+    def doubt(self) -> list[tuple[int, int]]:
+        """The `unchecked` chunks of devices that were checked in an earlier run, which was cut off before it checked them again:
+        ranges to search once more, sorted. They stay done until they are committed anew."""
+        self._doubted = {(c.start, c.stop) for c in self._unchecked(f"last IS NOT NULL AND run < {self._run}")}
+        return sorted(self._doubted)
+
+    def _unchecked(self, where: str) -> list[Chunk]:
         # Rows are numbered in the order of their commits.
-        sql = f"""WITH good AS (SELECT rank, host, device, max(chunks.rowid) AS last
-                FROM chunks JOIN audits USING (start, rank, host, device)
-                WHERE outcome='passed' AND kind != 'canary' GROUP BY rank, host, device)
-            SELECT {_CHUNK}, length(hits) / {HIT.itemsize} FROM chunks LEFT JOIN good USING (rank, host, device)
-            WHERE chunks.rowid > coalesce(last, 0) ORDER BY start"""
+        sql = f"""WITH good AS (SELECT run, rank, host, device, max(chunks.rowid) AS last
+                FROM chunks JOIN audits USING (run, start, rank, host, device)
+                WHERE outcome='passed' AND kind != 'canary' GROUP BY run, rank, host, device)
+            SELECT {_CHUNK}, length(hits) / {HIT.itemsize} FROM chunks LEFT JOIN good USING (run, rank, host, device)
+            WHERE chunks.rowid > coalesce(last, 0) AND {where} ORDER BY start"""
         with _trusting(self.path):
             return _chunks(self._db.execute(sql).fetchall())
 

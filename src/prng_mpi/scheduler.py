@@ -26,8 +26,10 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from prng_mpi.admission import Admission
 from prng_mpi.errors import UsageError
@@ -100,7 +102,7 @@ class Lease:
 class Event:
     """Something people should see.
 
-    kind: 'failed', 'expired', 'lost' (what happened to a lease or rank), 'retry', 'parked', 'done_elsewhere' (what
+    kind: 'failed', 'expired', 'lost' (what happened to a lease or rank), 'retry', 'parked', 'done_elsewhere', 'again' (what
     becomes of its chunk), 'set_aside', 'back', 'ignored' (what becomes of the rank), 'late_accepted',
     'late_discarded', 'unknown' (a report on a lease that is not open).
     """
@@ -283,14 +285,28 @@ class Scheduler:
         if r.state is not _RankState.LOST:
             self._move(rank, r, _RankState.SET_ASIDE)
         self._set_aside[rank] = (reason,)
-        again = 0
-        for start, stop in ranges:
-            self._chunks[start] = chunk = _Chunk(start, stop, avoid={rank}, reasons=[f"rank {rank}: {reason}"])
-            self._queue(chunk, now)
-            self._done_seeds -= stop - start
-            again += stop - start
+        again = self._undo(ranges, now, avoid={rank}, reasons=[f"rank {rank}: {reason}"])
         detail = f"rank {rank} computes wrongly and gets nothing more; {again} seeds that it has done are searched again ({reason})"
         return [Event("set_aside", None, rank, detail), *self._take_back(r, reason, now)]
+
+    def again(self, ranges: Iterable[tuple[int, int]], now: float) -> list[Event]:
+        """Ranges that were done before are queued again, though no rank is to blame."""
+        seeds = self._undo(ranges, now)
+        return [
+            Event(
+                "again", None, -1, f"{seeds} seeds of a run that was cut off before it checked them are searched again"
+            )
+        ]
+
+    def _undo(self, ranges: Iterable[tuple[int, int]], now: float, **more: Any) -> int:
+        """Queue ranges that are done; how many seeds."""
+        seeds = 0
+        for start, stop in ranges:
+            self._chunks[start] = chunk = _Chunk(start, stop, **{key: copy(value) for key, value in more.items()})
+            self._queue(chunk, now)
+            seeds += stop - start
+        self._done_seeds -= seeds
+        return seeds
 
     def dismissed(self, rank: int, lease_id: int, now: float) -> list[Event]:
         """A rank that is not believed reports on a lease, whatever it says; its range is in other hands."""
