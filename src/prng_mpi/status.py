@@ -21,7 +21,7 @@ from prng_mpi.runs import Run
 from prng_mpi.statistics import format_log10, z_score
 from prng_mpi.store import to_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Troubles that are told in words; --json has all.
 TOLD = 10
 
