@@ -275,7 +275,17 @@ def test_the_screen_is_redrawn_in_place_on_a_terminal(tmp_path: Path) -> None:
     assert rows[0].startswith("[##############################] 100.0%")
     header = next(row for row in rows if row.startswith("  rank"))
     device = rows[rows.index(header) + 1]
-    assert header.split() == ["rank", "host", "device", "seeds/s", "vs.prof", "ok/retry/fail", "audits", "idle", "state"]
+    assert header.split() == [
+        "rank",
+        "host",
+        "device",
+        "seeds/s",
+        "vs.prof",
+        "ok/retry/fail",
+        "audits",
+        "idle",
+        "state",
+    ]
     # Numbers stand right-aligned under their heads.
     for word in ("ok/retry/fail", "audits", "idle", "vs.prof"):
         assert device[header.index(word) + len(word) - 1] != " " and device[header.index(word) + len(word)] == " "
