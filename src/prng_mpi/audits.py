@@ -38,6 +38,8 @@ Seeds = npt.NDArray[np.uint64]
 # Roughly what one core takes for a probe, and seeds of one at most and at least. An audit has to reach all lanes of a device.
 PROBE_SECONDS = 1e-3
 MOST_SEEDS, LEAST_SEEDS = 2**15, 64
+# Survivors of an audit, roughly: its answer is a message.
+MOST_SURVIVORS = 4096
 # Planted near a chunk's end, where the last block of a launch is.
 LAST_SEEDS = 64
 # Seeds whose outputs are in the checksum, and outputs of each at most; outputs that root makes to plant seeds.
@@ -57,7 +59,7 @@ CANARY, AUDIT, RERUN, SURVIVORS = "canary", "audit", "re-run", "survivors"
 # Who a device's answer is held against, but for other devices.
 PLANTED, PLAIN = "planted seeds", "the plain build on root"
 # Stands for a lease of a rank that did not finish one.
-_NO_LEASE = Lease(-1, 0, 1, 0, 1, 0.0, 0.0, None)
+_NO_LEASE = Lease(-1, 0, 0, 0, 1, 0.0, 0.0, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ def examine(device: Device, search: Search, probe: Probe, stopped: Callable[[], 
 # -- seeds that are planted -------------------------------------------------------------------------------------------
 
 
-def outputs_of(search: Search, side: Side, skip: int, offset: int) -> npt.NDArray[np.int64]:
+def outputs_of(side: Side, skip: int, offset: int) -> npt.NDArray[np.int64]:
     """Which output each draw of a side is, '<i8' (k,)."""
     calls = side.calls[:, 0] * (-1 if side.behind else 1)
     return np.asarray(offset - 1 + calls * (skip + 1))
@@ -131,51 +133,48 @@ class Planter:
     def __init__(self, search: Search, plain: Device, dice: np.random.Generator) -> None:
         self.search, self.plain, self._dice = search, plain, dice
 
-    def canary(self, number: int, lease: Lease) -> tuple[Probe, Seeds]:
-        """(probe, the seed that is to be found with every draw). Every other one is near the chunk's end."""
+    def canary(self, number: int, lease: Lease) -> tuple[Probe, Seeds] | None:
+        """(probe, the seed that is to be found with every draw); every other one is at the chunk's end. None where no seed of a
+        space of process ids is there."""
         s = self.search
         size = _size(s, lease.seeds)
-        low = lease.stop - size if self._dice.random() < 0.5 else lease.start + self._below(lease.seeds - size + 1)
-        near = max(low, low + size - LAST_SEEDS) if low + size == lease.stop else low
-        seed = self._seeds(near, low + size, 1)
+        at_end = self._dice.random() < 0.5
+        low = lease.stop - size if at_end else lease.start + self._below(lease.seeds - size + 1)
+        seed = self._some(max(low, lease.stop - LAST_SEEDS) if at_end else low, low + size, 1)
+        if not len(seed):
+            return None
         skip, offset = self._hypothesis()
-        sides = []
-        for side in s.sides:
-            at = outputs_of(s, side, skip, offset)
-            sides.append(_known(side, self._outputs(seed, at)[0], side.need))
+        sides = [_known(one, self._outputs(seed, outputs_of(one, skip, offset))[0], one.need) for one in s.sides]
         return Probe(number, low, low + size, _changes(s, sides)), seed
 
-    def audit(self, number: int, lease: Lease) -> tuple[Probe, Seeds]:
+    def audit(self, number: int, lease: Lease) -> tuple[Probe, Seeds] | None:
         """(probe of the chunk's end, and of what lies before it where the chunk is short; seeds that are to be found, the
-        chunk's last one among them)."""
+        chunk's last one among them). None as above."""
         s = self.search
         skip, offset = self._hypothesis()
         side = s.sides[self._below(len(s.sides))]
-        at = outputs_of(s, side, skip, offset)
-        k, span = len(at), int(at.max() - at.min()) + 1 + max(int(at.min()), 0)
-        planted = min(k, max(1, PLANTED_OUTPUTS // span))
+        at = outputs_of(side, skip, offset)
+        k, span = len(at), int(at.max()) + 1 - min(int(at.min()), 0)
         changes: dict[str, Any] = {"skips": (skip, skip), "offsets": (offset, offset)}
         if s.misses is not None:
             changes["misses"] = k
         some = _known(side, np.zeros(k, np.uint32), 1)
-        size = _size(replace(s, **(changes | _changes(s, [some]))), lease.stop)
-        low = lease.stop - size
-        seeds = np.concatenate([
-            self._real(np.array([lease.stop - 1], np.uint64)),
-            self._seeds(max(low, lease.stop - LAST_SEEDS), lease.stop, planted // 4),
-            self._seeds(low, lease.stop, planted),
-        ])[:planted]  # fmt: skip
+        most = int(MOST_SURVIVORS / min(1.0, k / s.modulus))
+        size = min(_size(replace(s, **(changes | _changes(s, [some]))), lease.stop), most)
+        low, last = lease.stop - size, lease.stop - min(size, LAST_SEEDS)
+        planted = min(k, max(1, PLANTED_OUTPUTS // span))
+        ends = self._some(last, lease.stop, planted // 4), self._some(low, lease.stop, planted)
+        seeds = np.concatenate([self._real(lease.stop - 1, lease.stop), *ends])[:planted]
+        if not len(seeds):
+            return None
         # Draw i is one of seed i modulo the number of seeds.
         draws = self._outputs(seeds, at)[np.arange(k) % len(seeds), np.arange(k)]
         changes |= _changes(s, [_known(side, draws, 1)])
-        summed = np.unique(np.concatenate([
-            seeds, np.arange(max(low, lease.stop - LAST_SEEDS), lease.stop, dtype=np.uint64),
-            self._seeds(low, lease.stop, SUMMED_SEEDS),
-        ]))  # fmt: skip
-        first = max(int(at.min()), 0) if s.plain else int(at.min())
+        summed = np.concatenate([self._real(last, lease.stop), seeds, self._some(low, lease.stop, SUMMED_SEEDS)])
+        first = int(at.min())
         count = min(int(at.max()) - first + 1, SUMMED_OUTPUTS)
         return Probe(
-            number, low, lease.stop, changes, self._named(self._real(summed))[-SUMMED_SEEDS:], first, count
+            number, low, lease.stop, changes, self._named(np.unique(summed[:SUMMED_SEEDS])), first, count
         ), seeds
 
     def _below(self, n: int) -> int:
@@ -186,19 +185,18 @@ class Planter:
         low, high = self.search.skips, self.search.offsets
         return low[0] + self._below(low[1] - low[0] + 1), high[0] + self._below(high[1] - high[0] + 1)
 
-    def _real(self, indices: Seeds) -> Seeds:
-        """Those that stand for a seed, in a space of times and process ids."""
-        return indices if self.search.space is None else indices[self.search.space.real(indices)]
+    def _real(self, low: int, stop: int) -> Seeds:
+        """What of [low, stop) stands for a seed, which in a space of times and process ids not all does."""
+        seeds = np.uint64(low) + np.arange(stop - low, dtype=np.uint64)
+        return seeds if self.search.space is None else seeds[self.search.space.real(seeds)]
+
+    def _some(self, low: int, stop: int, count: int) -> Seeds:
+        """So many of these at random; none where there is none."""
+        seeds = self._real(low, stop)
+        return seeds[self._dice.integers(0, len(seeds), count)] if len(seeds) else seeds
 
     def _named(self, indices: Seeds) -> Seeds:
         return indices if self.search.space is None else self.search.space.seed(indices)
-
-    def _seeds(self, low: int, stop: int, count: int) -> Seeds:
-        """As many of [low, stop) that are real; fewer where chance has it so, but at least one if one is asked for."""
-        while True:
-            seeds = self._real(self._dice.integers(low, stop - 1, count, np.uint64, endpoint=True))
-            if len(seeds) or not count:
-                return seeds
 
     def _outputs(self, seeds: Seeds, at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
         """Outputs `at` of each seed, '<u4' (n, k)."""
@@ -278,9 +276,9 @@ class Auditor:
         began, probes = time.perf_counter(), []
         for kind, make in ((CANARY, self._planter.canary), (AUDIT, self._planter.audit)):
             self._number += 1
-            probe, planted = make(self._number, lease)
-            self._cases[self._number] = _Case(kind, lease, card, probe, planted)
-            probes.append(probe)
+            if made := make(self._number, lease):
+                self._cases[self._number] = _Case(kind, lease, card, *made)
+                probes.append(made[0])
         self._spent[card.rank] += time.perf_counter() - began
         return probes
 
@@ -295,8 +293,11 @@ class Auditor:
         """Whether a rank may do a probe of another one again along with a lease."""
         if rank == case.card.rank:
             return False
-        # A whole chunk is no work for the end of a run.
-        quick = lease.id >= 0 and self._speed.get(rank, 0.0) * SLOWER >= self._speed[case.card.rank]
+        # A whole chunk is no work for the end of a run, where leases are short.
+        quick = (
+            case.probe.stop - case.probe.start <= 2 * lease.seeds
+            and self._speed.get(rank, 0.0) * SLOWER >= self._speed[case.card.rank]
+        )
         return case.kind == AUDIT or quick
 
     def dropped(self, lease: Lease) -> None:

@@ -414,7 +414,7 @@ class Farm:
         if not reason and rank not in self._convicted and self._auditor:
             alone = not set(self.scheduler.live) - {rank}
             self._convict(self._auditor.heard(lease, card, done, alone), now)
-            state.audits += len(done.answers)
+            state.audits += len(done.answers) if rank not in self._convicted else 0
         elif self._auditor:
             self._auditor.dropped(lease)
         if done.lease < 0:
