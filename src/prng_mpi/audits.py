@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -252,7 +252,7 @@ class Auditor:
         self._caught: set[int] = set()
         # Of each rank: seconds on chunks and on what checks it, seeds/s, (seeds, survivors, expected when last counted).
         self._worked: dict[int, float] = defaultdict(float)
-        self._spent: dict[int, float] = defaultdict(float)
+        self._spent: dict[tuple[int, str], float] = defaultdict(float)
         self._speed: dict[int, float] = {}
         self._counts: dict[int, tuple[int, int, float]] = defaultdict(lambda: (0, 0, ODD_LEAST / 2))
         self._odd: set[int] = set()
@@ -262,24 +262,30 @@ class Auditor:
 
     def attach(self, lease: Lease, card: Card) -> tuple[Probe, ...]:
         """The probes that go with a lease: its own, where one is due, then one of another rank's that is to be done again."""
-        due = self._spent[card.rank] <= self.share * self._worked[card.rank]
-        return (*(self._own(lease, card) if due else ()), *self._second(lease, card))
+        due = [kind for kind in (CANARY, AUDIT) if self._affords(card.rank, kind)]
+        return (*self._own(lease, card, due), *self._second(lease, card))
 
     def closing(self, number: int, card: Card) -> tuple[Lease | None, tuple[Probe, ...]]:
         """The last probes of a rank, as of its last chunk where nothing came after it that it was probed by."""
         last = self._unseen.pop(card.rank, None)
         lease = replace(last or _NO_LEASE, id=number, rank=card.rank)
-        probes = (*(self._own(lease, card) if last else ()), *self._second(lease, card))
+        probes = (*self._own(lease, card, (CANARY, AUDIT) if last else ()), *self._second(lease, card))
         return (lease if probes else None), probes
 
-    def _own(self, lease: Lease, card: Card) -> list[Probe]:
-        began, probes = time.perf_counter(), []
-        for kind, make in ((CANARY, self._planter.canary), (AUDIT, self._planter.audit)):
+    def _affords(self, rank: int, kind: str, more: float = 0.0) -> bool:
+        """Whether a rank has time for a check: canaries, which are cheap, have half of the share, so that most chunks have one;
+        audits and re-runs have the other half. Its first chunk has both."""
+        return self._spent[rank, kind] + more <= self.share / 2 * self._worked[rank]
+
+    def _own(self, lease: Lease, card: Card, kinds: Iterable[str]) -> list[Probe]:
+        probes = []
+        for kind in kinds:
+            began = time.perf_counter()
             self._number += 1
-            if made := make(self._number, lease):
+            if made := (self._planter.canary if kind == CANARY else self._planter.audit)(self._number, lease):
                 self._cases[self._number] = _Case(kind, lease, card, *made)
                 probes.append(made[0])
-        self._spent[card.rank] += time.perf_counter() - began
+            self._spent[card.rank, kind] += time.perf_counter() - began
         return probes
 
     def _second(self, lease: Lease, card: Card) -> tuple[Probe, ...]:
@@ -315,9 +321,9 @@ class Auditor:
             case = self._cases.get(answer.number)
             if case is None:
                 continue
-            self._spent[case.card.rank] += answer.seconds
+            self._spent[case.card.rank, CANARY if case.kind == CANARY else AUDIT] += answer.seconds
             if case.lease.id == lease.id:
-                audited = True
+                audited |= case.kind == AUDIT
                 caught += self._planted(case, answer)
             elif card.rank in self._caught:
                 case.carrier = None
@@ -325,7 +331,7 @@ class Auditor:
                 caught += self._compare(case, answer, card)
         if lease.id >= 0 and card.rank not in self._caught:
             caught += self._chunk(lease, card, done, audited, alone)
-        self._spent[card.rank] += time.perf_counter() - began
+        self._spent[card.rank, AUDIT] += time.perf_counter() - began
         return caught + (self.settle() if alone else [])
 
     def _chunk(self, lease: Lease, card: Card, done: Finished, audited: bool, alone: bool) -> list[Conviction]:
@@ -359,7 +365,7 @@ class Auditor:
                 caught += self._convict(case.card, case.kind, case.lease, PLAIN, why)
             else:
                 self._passed(case, PLAIN, case.answer)
-            self._spent[case.card.rank] += time.perf_counter() - began
+            self._spent[case.card.rank, AUDIT] += time.perf_counter() - began
         return caught
 
     # -- judging --------------------------------------------------------------------------------------------------------
@@ -443,7 +449,7 @@ class Auditor:
 
     def _again(self, lease: Lease, card: Card, done: Finished, alone: bool) -> None:
         """Have a whole chunk done again, where it is odd or time allows."""
-        affordable = self._spent[card.rank] + done.seconds <= self.share * self._worked[card.rank]
+        affordable = self._affords(card.rank, AUDIT, done.seconds)
         waiting = any(case.kind == RERUN and case.card.rank == card.rank for case in self._cases.values())
         if alone or waiting or not (affordable or card.rank in self._odd):
             return

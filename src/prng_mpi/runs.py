@@ -316,16 +316,13 @@ def trust_lines(t: dict[str, Any]) -> list[str]:
         return ["no device was checked after its start; the survivors were, by the plain build"]
     many = {"canary": "canaries", "audit": "audits", "re-run": "re-runs"}
     counts = ", ".join(f"{n} {many[kind] if n != 1 else kind}" for kind, n in sorted(t["checks"].items()))
-    checked = 1 - t["seeds_unchecked"] / t["seeds"]
-    chances = ", ".join(
-        f"{text} {_chance(t['unnoticed'][kind])} (by the last audit alone {_chance(t['unnoticed_at_last'][kind])})"
-        for kind, text in statistics.FAULTS.items()
-    )
     devices = f"{t['devices']} device{'s' if t['devices'] != 1 else ''}"
-    return [
-        f"{counts} of {devices} passed; {checked:.4g} of the seeds were done before the last audit of their device",
-        f"chance that a device passed with {chances}",
-    ]
+    some = "all" if not t["seeds_unchecked"] else f"{1 - t['seeds_unchecked'] / t['seeds']:.2%} of the"
+    rows = [f"{counts} of {devices} passed; {some} seeds were done before the last audit of their device"]
+    for kind, text in statistics.FAULTS.items():
+        ever, last = (_chance(t[key][kind]) for key in ("unnoticed", "unnoticed_at_last"))
+        rows.append(f"chance that a device passed with {text}: {ever}, by its last audit alone {last}")
+    return rows
 
 
 def _chance(p: float) -> str:
