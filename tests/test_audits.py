@@ -303,6 +303,25 @@ def test_a_chunk_done_again_shows_what_probes_do_not_see(truth: bytes, tmp_path:
         assert set(job.ledger.hits()["seed"]) <= set(np.frombuffer(truth, HIT)["seed"])
 
 
+def test_a_canary_shows_what_audits_do_not_see(tmp_path: Path) -> None:
+    """A device that fails at many skips only: an audit has one."""
+
+    def blind(rank: int, device: CpuDevice) -> None:
+        honest = device._sieve
+
+        def sieve(search: Search, *more: Any) -> Any:
+            found, hits = honest(search, *more)
+            return (found, hits) if search.n_skips == 1 or rank != 2 else (0, hits[:0])
+
+        device._sieve = sieve  # type: ignore[method-assign]
+
+    strict = search_of(modulus=1000, k=20, need=20)
+    with played(tmp_path, 3, blind, search=strict) as job:
+        assert job.end is End.COMPLETE and not len(job.ledger.hits())
+        assert [(a.rank, a.kind, a.other) for a in job.caught] == [(2, "canary", "planted seeds")]
+        assert all(chunk.rank != 2 for chunk in job.ledger.chunks())
+
+
 def test_an_odd_count_has_a_chunk_done_again(tmp_path: Path) -> None:
     chance = search_of().plan(0.25, SEEDS).chance.p
     with played(
