@@ -21,6 +21,9 @@
 #define BOTH_WAYS 1
 #endif
 
+/* What a GPU reads through this comes from its constant or read-only cache, since nothing that it writes may change it. */
+#define RESTRICT __restrict__
+
 #ifdef GPU
 #define FN static __device__ __forceinline__
 #define KERNEL extern "C" __global__ void

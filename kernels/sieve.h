@@ -233,8 +233,8 @@ static u64 atomicAdd(u64 *at, u64 n) { u64 old = *at; *at += n; return old; }
 
 /* Seeds start .. start + count - 1, a thread every gridDim.x * blockDim.x. `found` counts every survivor; those past
    `capacity` are not written, and the host sees that by the count. */
-KERNEL sieve_grid(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
-                  u64 *found, u32 *buffer) {
+KERNEL sieve_grid(const search *RESTRICT q, const u32 *RESTRICT draws, const jump *RESTRICT jumps, u64 start, u64 count,
+                  hit *hits, u64 capacity, u64 *found, u32 *RESTRICT buffer) {
     u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
     for (u64 n = slot; n < count; n += slots) {
         best b = sieve_block(seeds_at(start + n, q), q, draws, jumps, PASS_BUFFER);
@@ -248,8 +248,8 @@ KERNEL sieve_grid(const search *q, const u32 *draws, const jump *jumps, u64 star
 }
 
 /* out[i * count + j] = output first + j of seeds[i] */
-KERNEL outputs_grid(const search *q, const jump *jumps, const u64 *seeds, u64 n, i64 first, u64 count, u32 *out,
-                    u32 *buffer) {
+KERNEL outputs_grid(const search *RESTRICT q, const jump *RESTRICT jumps, const u64 *seeds, u64 n, i64 first, u64 count,
+                    u32 *out, u32 *RESTRICT buffer) {
     u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
     for (u64 i = slot; i < n; i += slots) {
         u32 from = outputs_block((wseed)seeds[i], q, jumps, first, count, PASS_BUFFER);
