@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -118,10 +118,10 @@ class Worker:
         """Compute [start, stop) next, and examine some probes after it."""
         self._todo.put((lease, start, stop, probes))
 
-    def take(self) -> Finished | None:
-        """A chunk that is through, or None."""
+    def take(self, wait: float = 0.0) -> Finished | None:
+        """A chunk that is through, within `wait` seconds, or None."""
         try:
-            return self._done.get_nowait()
+            return self._done.get(wait > 0, wait)
         except queue.Empty:
             return None
 
@@ -184,11 +184,8 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str, examine
             if message.tag is Tag.CHUNK:
                 worker.submit(*message.content)
             busy = True
-        if done := worker.take():
+        if done := worker.take(0 if busy else NAP):
             comm.send(0, Tag.RESULT if done.error is None else Tag.FAILED, done)
-            busy = True
-        if not busy:
-            time.sleep(NAP)
 
 
 def _heed(comm: Comm, message: Message) -> None:
@@ -332,7 +329,7 @@ class Farm:
             if self.scheduler.stuck and not self._settle(now) and not (self._starting() and now - began < startup):
                 return End.LOST if self.lost else End.NO_DEVICE
             if not busy:
-                time.sleep(NAP)
+                self._rest()
         if end is End.COMPLETE and self.scheduler.remaining:
             end = End.GAPS
         return end
@@ -404,21 +401,24 @@ class Farm:
             self._finished(0, done)
         return busy
 
+    def _rest(self) -> None:
+        """Sleep for a moment, or until root's own device is through with a chunk."""
+        if self._worker is None:
+            time.sleep(NAP)
+        elif done := self._worker.take(NAP):
+            self._finished(0, done)
+
     def _finished(self, rank: int, done: Finished) -> None:
         now, state, card = self.clock(), self.state.ranks[rank], self.state.ranks[rank].card
         assert card is not None
-        lease = self._leases.pop(done.lease)
+        lease, events = self._leases.pop(done.lease), list[Event]()
         state.seconds += done.seconds + sum(answer.seconds for answer in done.answers)
         state.given = None
         reason = done.error or self._check(lease, done.hits)
-        if not reason and rank not in self._convicted and self._auditor:
-            alone = not set(self.scheduler.live) - {rank}
-            self._convict(self._auditor.heard(lease, card, done, alone), now)
-            state.audits += len(done.answers) if rank not in self._convicted else 0
-        elif self._auditor:
+        if self._auditor and (reason or rank in self._convicted):
             self._auditor.dropped(lease)
-        if done.lease < 0:
-            events = []
+        if lease.id < 0:
+            self._hear(lease, card, done if not reason else None, (), now)
         elif rank in self._convicted:
             # Whatever it says, nobody listens any more.
             events = self.scheduler.dismissed(rank, done.lease, now)
@@ -429,19 +429,46 @@ class Farm:
             self.log.ended(lease, "failed", done, reason)
         elif done.hits is not None:
             accepted, events = self.scheduler.done(rank, done.lease, done.seconds, now)
-            # A dropped copy goes to the ledger as well, which holds it against the one it has.
-            self.log.commit(lease, card, done)
-            if accepted:
-                state.chunks += 1
-                state.retried += lease.attempt > 1
-                state.seeds += lease.seeds
-                found = len(done.hits) if isinstance(done.hits, np.ndarray) else 0
-                state.hits += found
-                self.state.hits += found
+            # The device goes on while its result is judged, and the disk takes it.
+            self._go_on(rank, now)
+            self._hear(lease, card, done, ((lease.start, lease.stop),) if accepted else (), now)
+            if rank in self._convicted:
+                self.log.ended(lease, "withdrawn", done, self._convicted[rank])
+            else:
+                self._take(lease, card, done, accepted)
         for event in events:
             self._note(event)
-        if rank in self.scheduler.live:
+        self._go_on(rank, now)
+
+    def _hear(
+        self, lease: Lease, card: Card, done: Finished | None, taken: tuple[tuple[int, int], ...], now: float
+    ) -> None:
+        """Have a result judged. taken: its range, if that counts as done, though the log does not have it yet."""
+        if self._auditor is None or done is None or card.rank in self._convicted:
+            return
+        alone = not set(self.scheduler.live) - {card.rank}
+        convictions = self._auditor.heard(lease, card, done, alone)
+        self._convict([replace(c, ranges=(*c.ranges, *taken)) if c.rank == card.rank else c for c in convictions], now)
+        self.state.ranks[card.rank].audits += len(done.answers) if card.rank not in self._convicted else 0
+
+    def _take(self, lease: Lease, card: Card, done: Finished, accepted: bool) -> None:
+        """Put a result where it stays."""
+        state = self.state.ranks[card.rank]
+        # A dropped copy goes to the ledger as well, which holds it against the one it has.
+        self.log.commit(lease, card, done)
+        if accepted:
+            state.chunks += 1
+            state.retried += lease.attempt > 1
+            state.seeds += lease.seeds
+            found = len(done.hits) if isinstance(done.hits, np.ndarray) else 0
+            state.hits += found
+            self.state.hits += found
+
+    def _go_on(self, rank: int, now: float) -> None:
+        """A rank that has nothing to do, unless it was set aside, gets what there is."""
+        if rank in self.scheduler.live and self.state.ranks[rank].given is None:
             self._idle.add(rank)
+            self._hand_out(now)
 
     def _close(self, now: float) -> bool:
         """When all is searched every device is checked a last time; whether that goes on or leaves something to do."""
