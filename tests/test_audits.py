@@ -442,9 +442,11 @@ def test_strength_counts_only_what_stands_and_names_who_was_caught(tmp_path: Pat
 # -- whole runs -------------------------------------------------------------------------------------------------------------
 
 
-def spoiled(tmp_path: Path, fault: str, np_: int | None, *more: object, rank: int = 0, patch: str = "") -> Ended:
-    argv = small(tmp_path, "run", "--audit-share", 1, *more)
-    return run_sieve(argv, np_, patch=PATCH + patch, CORRUPT=f"{fault};{HEALTHY};{rank}")
+def spoiled(tmp_path: Path, fault: str, np_: int | None, patch: str = "") -> Ended:
+    """A run whose rank 0 goes bad: it is there first, so it has a part in any run, however busy the machine is."""
+    return run_sieve(
+        small(tmp_path, "run", "--audit-share", 1), np_, patch=PATCH + patch, CORRUPT=f"{fault};{HEALTHY};0"
+    )
 
 
 def ledger_of(folder: Path) -> tuple[list[Audited], Counter[str | None]]:
@@ -471,13 +473,13 @@ def test_a_lone_wrong_device_ends_the_run_with_7_and_another_goes_on(
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_of_two_ranks_the_wrong_one_is_caught(fault: str, calm: tuple[Ended, Any], tmp_path: Path) -> None:
-    ended = spoiled(tmp_path, fault, 2, rank=1)
+    ended = spoiled(tmp_path, fault, 2)
     assert_same(ended, tmp_path / "run", calm)
     told, outcomes = ledger_of(tmp_path / "run")
-    assert {a.rank for a in told if a.outcome == "caught"} == {1} and outcomes["withdrawn"] >= 1
-    assert "set_aside: rank 1 computes wrongly" in ended.stdout and "caught       rank 1 on " in ended.stdout
+    assert {a.rank for a in told if a.outcome == "caught"} == {0} and outcomes["withdrawn"] >= 1
+    assert "set_aside: rank 0 computes wrongly" in ended.stdout and "caught       rank 0 on " in ended.stdout
     trust = ended.summary["trust"]
-    assert trust["seeds_unchecked"] == 0 and trust["unnoticed"]["lanes"] < 1e-6 > trust["unnoticed"]["bits"]
+    assert trust["seeds_unchecked"] == 0 == trust["unnoticed"]["block"] and trust["devices"] == 2
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["trust"] == trust
 
 
