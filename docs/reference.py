@@ -25,7 +25,7 @@ from prng_mpi.recipes import recipes  # noqa: E402
 PAGES = ("*.md", "docs/*.md", "benchmarks/README.md", "tests/vectors/README.md")
 # Pages that others lead to, and what is no page.
 BEHIND = ("benchmarks/results/*.md",)
-OTHERS = ("docs/*.png", "docs/*.txt", "LICENSE", "hostfile", "launch/*.sh", "examples/*")
+OTHERS = ("docs/*.png", "docs/*.txt", "docs/*.css", "LICENSE", "hostfile", "launch/*.sh", "examples/*")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -56,20 +56,29 @@ def step_options() -> str:
         sections: dict[str, list[Sequence[str]]] = {}
         for entry in options.describe(cls):
             default = "" if entry.default is None else f"`{options._toml(entry, entry.default)}`"
-            sections.setdefault(entry.section, []).append(
-                (f"`{entry.flag}{_value(entry)}`", default, cell(entry.help), f"`{entry.env}`")
-            )
+            sections.setdefault(entry.section, []).append((f"`{entry.flag}{_value(entry)}`", _meaning(entry), default))
         for section, rows in sections.items():
-            parts += [f"### {step}: {section.lower()}", table(("flag", "default", "meaning", "environment"), rows)]
+            parts += [f"### {step}: {section.lower()}", table(("flag", "meaning", "default"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
 def _value(entry: options.Option) -> str:
     if (entry.shape, entry.leaf) == ("scalar", bool):
         return ""
-    kind = ",".join(map(str, entry.choices)) if entry.choices else entry.leaf.__name__.upper()
-    word = entry.metavar or (f"NAME={kind}" if entry.shape == "table" else kind)
+    word = entry.metavar or ("NAME=" if entry.shape == "table" else "") + entry.leaf.__name__.upper()
     return f" {word}{'' if entry.shape == 'scalar' else ',...'}"
+
+
+def _meaning(entry: options.Option) -> str:
+    chosen = ", ".join(f"`{choice}`" for choice in entry.choices or ())
+    return cell(entry.help) + (f"; one of {chosen}" if chosen else "")
+
+
+def _power(n: int) -> str:
+    """A bound as people know it: 2^31-1."""
+    bits = n.bit_length() if n & (n - 1) else n.bit_length() - 1
+    below = (1 << bits) - n
+    return f"2^{bits}" + (f"-{below}" if below else "") if below < 3 else f"{n}"
 
 
 def recipe_tables() -> str:
@@ -80,27 +89,24 @@ def recipe_tables() -> str:
         path.stem: len(json.loads(path.read_text())["cases"]) for path in (TOP / "tests" / "vectors").glob("*.json")
     }
 
-    def held(name: str, verified: str) -> str:
-        return cell(verified) + (f"; {vectors[name]} stored streams" if name in vectors else "")
-
     named = [
-        (f"`{r.name}`", cell(r.title), f"`{r.family}`", f"2 to {r.map.max_modulus}", held(r.name, r.verified))
+        (f"`{r.name}`", cell(r.title), cell(r.verified), f"`{r.family}`", _power(r.map.max_modulus), f"{vectors[r.name]}")
         for r in recipes().values() if r.name != f"{r.family}.mod"
     ]  # fmt: skip
     plain = [
         (f"`{f.name}.mod`" if f"{f.name}.mod" in recipes() else "", f"`{f.name}`", cell(f.title), cell(f.algebra),
-         f"{f.word_bits}", cell(", ".join(f"{key}={value}" for key, value in f.params.items())), held(f.name, f.verified))
+         f"{f.word_bits}", cell(", ".join(f"{key}={value}" for key, value in f.params.items())), cell(f.verified), f"{vectors[f.name]}")
         for f in kernels.families().values()
     ]  # fmt: skip
     return "\n\n".join([
         "# Recipes and families",
         "A recipe is what a caller wrote: `--recipe NAME`. *Held against* names the runtime whose own outputs it reproduces; "
-        "[the vectors](../tests/vectors/README.md) are stored with the scripts that made them, and every device repeats "
+        "[the vectors](../tests/vectors/README.md), so many streams each, are stored with the scripts that made them, and every device repeats "
         "some of them before it gets a seed.",
-        "## Recipes", table(("recipe", "what the caller wrote", "family", "modulus", "held against"), named),
+        "## Recipes", table(("recipe", "what the caller wrote", "held against", "family", "largest M", "vectors"), named),
         "## Families",
         "`FAMILY.mod` is a family's plain output modulo M. Parameters are set by `--param NAME=INT`; the default is shown.",
-        table(("recipe", "family", "generator", "algebra", "word bits", "parameters", "held against"), plain),
+        table(("recipe", "family", "generator", "algebra", "word bits", "parameters", "held against", "vectors"), plain),
     ]) + "\n"  # fmt: skip
 
 

@@ -176,7 +176,9 @@ def test_the_reference_is_that_of_the_code(site: Path) -> None:
     from prng_mpi.recipes import recipes
     from prng_mpi.sieve import SieveOptions
 
-    text = {name: (site / "docs" / f"reference-{name}.html").read_text() for name in ("options", "recipes", "exit-codes")}
+    text = {
+        name: (site / "docs" / f"reference-{name}.html").read_text() for name in ("options", "recipes", "exit-codes")
+    }
     for entry in describe(SieveOptions):
         assert f"<code>{entry.flag}" in text["options"]
     for name in recipes():
