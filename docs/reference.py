@@ -28,6 +28,17 @@ BEHIND = ("benchmarks/results/*.md",)
 OTHERS = ("docs/*.png", "docs/*.txt", "docs/*.css", "LICENSE", "hostfile", "launch/*.sh", "examples/*")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Pages that nav does not name stand at the end of their section, so that a new one needs no line there."""
+    sections = {title: inner for entry in config.nav or () for title, inner in entry.items()}
+    named = {page for inner in sections.values() for each in (inner if isinstance(inner, list) else [{"": inner}])
+             for page in each.values()}  # fmt: skip
+    pages = {f"docs/{path.name}" for path in TOP.glob("docs/*.md")}
+    sections["How to"] += sorted(pages - named)
+    sections["Reference"] += sorted({f"docs/reference-{name}.md" for name in REFERENCE} - named)
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """The theme's files, those of the repository, and the reference."""
     theme = [file for file in files if file.abs_src_path and not Path(file.abs_src_path).is_relative_to(TOP / "docs")]
@@ -136,16 +147,33 @@ def schemas() -> str:
         ("A row of /survivors", records.SURVIVOR), ("A row of /chunks", store.CHUNK),
     )  # fmt: skip
     for title, dtype in named:
-        fields = dtype.fields or {}
+        fields: Any = dtype.fields
         rows = [(f"`{name}`", f"`{fields[name][0].str}`", f"{fields[name][1]}") for name in dtype.names or ()]
         parts += [f"### {cell(title)}", f"{dtype.itemsize} bytes.", table(("field", "type", "offset"), rows)]
     parts += ["## The ledger", "SQLite, for those who look inside; it is no interface.", f"```sql{ledger._SCHEMA}```"]
     return "\n\n".join(parts) + "\n"
 
 
+def survivors_features() -> str:
+    """The columns that scoring measures, with the default parameters."""
+    from prng_mpi.features import Scorer, schema
+
+    rows = [
+        (f"`{column['name']}`", cell(column["unit"]), cell(column["formula"]), column["of"])
+        for column in schema(Scorer(), 1000, True)
+    ]
+    return (
+        "# Features of survivors\n\nWhat scoring measures of each survivor's stream beside the draws up to a cut: p is the stream, d the "
+        "draws, t a draw's index, M the modulus (1000 here), and c = cos(2 pi (p - d) / M) the agreement of a draw. Moduli, lags and "
+        f"windows are those of the default scorer.\n\n{table(('feature', 'unit', 'formula', 'of'), rows)}\n"
+    )
+
+
 REFERENCE: dict[str, Callable[[], str]] = {
     "options": step_options, "recipes": recipe_tables, "exit-codes": exit_codes, "schemas": schemas,
 }  # fmt: skip
+if importlib.util.find_spec("prng_mpi.features"):
+    REFERENCE["features"] = survivors_features
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
