@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,15 @@ def test_each_foreign_library_has_one_owner(name: str) -> None:
         if top != "prng_mpi" and top not in sys.stdlib_module_names:
             assert top in OWNERS, f"{name} imports {target}"
             assert OWNERS[top] is None or name in (OWNERS[top] or ()), f"{name} imports {target}"
+
+
+def test_architecture_draws_each_module_on_its_floor() -> None:
+    text = (kernels.folder().parent / "ARCHITECTURE.md").read_text()
+    drawn = re.split(r"floor (\d)", text[text.index("floor 3") : text.index("└──")])
+    for floor, part in zip(drawn[1::2], drawn[2::2], strict=True):
+        wanted = {module for module in FLOORS[int(floor)].split() if not module.startswith("__")}
+        assert wanted <= set(re.findall(r"\w+", part)), f"floor {floor} of ARCHITECTURE.md"
+    assert len(drawn[1::2]) == len(FLOORS)
 
 
 def test_the_reader_of_imports_sees_them_all() -> None:
