@@ -29,6 +29,7 @@ from prng_mpi.devices.predict import Predictor
 from prng_mpi.display import columns, duration, say
 from prng_mpi.errors import ExitCode, PrngError, UsageError
 from prng_mpi.history import History, cut_window, read_history
+from prng_mpi.ledger import merge
 from prng_mpi.recipes import Recipe, recipe, recipes
 from prng_mpi.records import HIT
 from prng_mpi.search import MAX_POSITIONS, Search
@@ -360,7 +361,7 @@ def _sieve(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
             rate = (end - at) / max(time.monotonic() - before, 1e-6)
             at, size = end, max(1, min(4 * size, int(rate * o.seconds_per_recipe / 10)))
         searched.append((start, at))
-    covered = _union(searched)
+    covered = merge(searched)
     seeds = sum(stop - start for start, stop in covered)
     hits = np.unique(np.concatenate([*parts, np.zeros(0, HIT)]))
     hits = hits[np.lexsort((hits["seed"], _length(hits), -hits["matches"].astype(np.int64)))]
@@ -378,17 +379,6 @@ def _length(hits: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
     lesser offset; people and clocks give short ones, and more often begin at offset 0."""
     bits = np.ceil(np.log2(hits["seed"].astype(np.float64) + 1))
     return np.asarray(bits + OFFSET_BITS * (hits["offset"] > 0) + hits["offset"])
-
-
-def _union(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges in order, those that touch as one."""
-    joined: list[tuple[int, int]] = []
-    for start, stop in sorted(ranges):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
-        else:
-            joined.append((start, stop))
-    return joined
 
 
 def _power(n: int) -> str:
