@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +19,7 @@ from prng_mpi import config as options  # noqa: E402
 from prng_mpi import coverage, kernels, ledger, records, status, store  # noqa: E402
 from prng_mpi.__main__ import STEPS  # noqa: E402
 from prng_mpi.errors import EXIT_MEANINGS  # noqa: E402
+from prng_mpi.features import Scorer, schema  # noqa: E402
 from prng_mpi.recipes import recipes  # noqa: E402
 
 PAGES = ("*.md", "docs/*.md", "benchmarks/README.md", "tests/vectors/README.md")
@@ -130,7 +130,7 @@ def exit_codes() -> str:
 def schemas() -> str:
     """The records that travel unchanged between kernel, MPI and HDF5, and the version of each written format."""
     versions = [
-        ("`results.h5`, attribute `schema_version`", f"{store.SCHEMA_VERSION}"),
+        ("`results.h5`, `scores.h5`, attribute `schema_version`", f"{store.SCHEMA_VERSION}"),
         ("`events.jsonl`, key `schema`", f"{store.EVENTS_SCHEMA}"),
         ("`ledger.sqlite`, `user_version`", f"{ledger.SCHEMA_VERSION}"),
         ("`status --json`, key `schema`", f"{status.SCHEMA_VERSION}"),
@@ -145,6 +145,7 @@ def schemas() -> str:
     named = (
         ("A hit, as a kernel writes it and a rank sends it", records.HIT),
         ("A row of /survivors", records.SURVIVOR), ("A row of /chunks", store.CHUNK),
+        ("A moment at which survivors are scored", records.CUT),
     )  # fmt: skip
     for title, dtype in named:
         fields: Any = dtype.fields
@@ -156,8 +157,6 @@ def schemas() -> str:
 
 def survivors_features() -> str:
     """The columns that scoring measures, with the default parameters."""
-    from prng_mpi.features import Scorer, schema
-
     rows = [
         (f"`{column['name']}`", cell(column["unit"]), cell(column["formula"]), column["of"])
         for column in schema(Scorer(), 1000, True)
@@ -171,9 +170,8 @@ def survivors_features() -> str:
 
 REFERENCE: dict[str, Callable[[], str]] = {
     "options": step_options, "recipes": recipe_tables, "exit-codes": exit_codes, "schemas": schemas,
+    "features": survivors_features,
 }  # fmt: skip
-if importlib.util.find_spec("prng_mpi.features"):
-    REFERENCE["features"] = survivors_features
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
