@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,3 +192,59 @@ def test_mpirun_ends_with_0_after_a_dead_host(cluster: Cluster, hostfile: Path, 
         ended = run.wait(60)
         until(lambda: not with_environment(f"{MARK}={run.mark}"), 20, "ranks live on")
     assert (ended.code, ended.summary) == (0, {})
+
+
+# A rank's device takes as much memory as a GPU's runtime does, and the kernel ends ranks first, as batch systems have it do.
+HUNGRY = """
+open("/proc/self/oom_score_adj", "w").write("500")
+honest_open = sieve.devices.open_device
+def hungry(*arguments, **options):
+    device = honest_open(*arguments, **options)
+    device.held = b"x" * (120 << 20)
+    return device
+sieve.devices.open_device = hungry
+"""
+HOG = """
+import sys
+held = b"x" * (400 << 20)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("admission", [True, False])
+def test_memory_hog_on_a_host(admission: bool, cluster: Cluster, calm: tuple[Ended, Any], tmp_path: Path) -> None:
+    """Something else takes much of rig1's 900 MB. The ranks that still fit are started there; where all are, the kernel kills
+    some, for real and within that host, and the run says so."""
+    hostfile = tmp_path / "hostfile"
+    hostfile.write_text("zeus slots=1\nrig1 slots=4\n")
+    group = cluster.memory("rig1", 900 << 20)
+    hog = subprocess.Popen(
+        cluster.on("rig1", sys.executable, "-c", HOG), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert hog.stdout is not None and hog.stdout.readline() == "up\n"
+    patch = SLOWLY + HUNGRY + ("" if admission else "sieve.memory.Seats.refusal = lambda *_: ''\n")
+    argv = [*slowly(tmp_path), "--memory-reserve", "100 MB"]
+    ended = start(argv, cluster.on("zeus", *launcher(hostfile, 5)), patch).wait(90)
+    assert hog.poll() is None
+    hog.communicate("")
+    assert_same(ended, tmp_path / "run", calm)
+    killed = int(next(line.split()[1] for line in _counts(group) if line.startswith("oom_kill ")))
+    refused, lost = ended.summary["refused"], ended.summary["lost"]
+    if admission:
+        assert (killed, lost) == (0, [])
+        assert 1 <= len(refused) <= 3 and all(": memory: rig1 has" in text for text in refused)
+        assert f"{4 - len(refused)} of 4 ranks compute" in refused[0]
+        assert ended.stdout.index(refused[0]) < ended.stdout.index("searched")
+    else:
+        assert refused == [] and 1 <= len(lost) == killed <= 3
+        for text in lost:
+            assert "on rig1" in text and ": killed by the OOM killer" in text and "; set slots=" in text
+    assert hosts_of(tmp_path / "run")["rig1"] > 0
+
+
+def _counts(group: Path) -> list[str]:
+    """What a memory cgroup counts, v2 or v1."""
+    return (
+        next(f for f in (group / "memory.events", group / "memory.oom_control") if f.exists()).read_text().splitlines()
+    )

@@ -22,7 +22,7 @@ FLOORS = {
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
-BESIDE = {("store", "ledger"), ("devices", "spawn"), ("memory", "spawn"), ("display", "farm"), ("findings", "display"),
+BESIDE = {("store", "ledger"), ("comm", "memory"), ("devices", "spawn"), ("memory", "spawn"), ("display", "farm"), ("findings", "display"),
           ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "farm"), ("trials", "findings"),
           ("trials", "router")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "optuna": {"study"},

@@ -18,6 +18,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
+from prng_mpi.memory import Watch
+
 # What launchers put into the environment of each rank, before MPI starts: (rank, size).
 _LAUNCHERS = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
@@ -31,6 +33,8 @@ _ULFM = "OMPI_MCA_mpi_ft_enable"
 START, HELLO, SHARE, FAREWELL, GRACE = 600, 30.0, 5.0, 15.0, 1.0
 # Seconds between looks while waiting for other ranks.
 _NAP = 0.002
+# What MPI reports of a rank that is gone without a word.
+KILLED = "its process was killed"
 
 
 class Tag(IntEnum):
@@ -47,8 +51,10 @@ class Tag(IntEnum):
     HELLO = 8
     SHARED = 9
     FAREWELL = 10
-    # The source is gone, and the content says why: its own last words, or what MPI reports of it.
+    # The source is gone, and the content says why: its own last words, or KILLED, which is all that MPI reports.
     LOST = 11
+    # Root asks a rank why another of its host was killed, (rank, pid), and is told, (rank, memory.Cause).
+    WHY = 12
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ class Comm:
 
     rank, size: of the job; host: this host's name; hosts: of each rank, empty for one that never said; local_rank,
     local_ranks: this rank's place among the ranks of its host, and their ranks in the job, ascending; lost: why each rank
-    that is gone is gone; device: what this rank computes with, for its last words."""
+    that is gone is gone; device: what this rank computes with, for its last words; pids: at root, the process of each rank
+    that said hello; watch: what the kernel does to this host's processes since this rank started."""
 
     def __init__(self) -> None:
         self.host = socket.gethostname()
@@ -98,7 +105,7 @@ class Comm:
         self._news: deque[Message] = deque()
         self._gone: set[int] = set()
         self._survives = False
-        self.hosts = [self.host]
+        self.hosts, self.pids, self.watch = [self.host], dict[int, int](), Watch()
         if launched() is not None:
             self._connect()
         self.local_ranks = [rank for rank, host in enumerate(self.hosts) if host == self.host]
@@ -129,7 +136,7 @@ class Comm:
     def _meet(self) -> None:
         """Every rank learns the hosts of all: each tells root, and root tells everyone."""
         if self.rank:
-            self.send(0, Tag.HELLO, self.host)
+            self.send(0, Tag.HELLO, (self.host, os.getpid()))
             self.hosts = self._from_root()
             # Root does not wait for a late one.
             self.hosts[self.rank] = self.host
@@ -257,7 +264,7 @@ class Comm:
 
     def _all_here(self) -> bool:
         while message := self._receive(None, Tag.HELLO):
-            self.hosts[message.source] = message.content
+            self.hosts[message.source], self.pids[message.source] = message.content
         return all(host or rank in self.lost for rank, host in enumerate(self.hosts))
 
     def _all_gone(self) -> bool:
@@ -315,5 +322,5 @@ class Comm:
         failed = self._world.Get_failed()
         for rank in failed.Translate_ranks(None, self._world.group):
             if rank not in self.lost:
-                self.lost[rank] = "its process was killed"
+                self.lost[rank] = KILLED
                 self._news.append(Message(rank, Tag.LOST, self.lost[rank]))

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi.comm import Comm, Message, Tag
+from prng_mpi.comm import KILLED, Comm, Message, Tag
 from prng_mpi.errors import ExitCode, PrngError
+from prng_mpi.memory import Cause
 from prng_mpi.profiles import profile
 from prng_mpi.scheduler import Event, Lease, Scheduler
 
@@ -126,9 +127,11 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None
     introduction: its card, or why it has no device; then it only waits for the end."""
     if isinstance(introduction, str) or compute is None:
         comm.send(0, Tag.UNREADY, introduction)
-        while (message := comm.poll(0, Tag.STOP)) is None:
-            time.sleep(10 * NAP)
-        _heed(comm, message)
+        while (message := comm.poll(0)) is None or message.tag is not Tag.STOP:
+            if message:
+                _heed(comm, message)
+            else:
+                time.sleep(10 * NAP)
         return
     worker = Worker(compute)
     comm.send(0, Tag.READY, introduction)
@@ -151,9 +154,12 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None
 
 
 def _heed(comm: Comm, message: Message) -> None:
-    """Without root a rank has nobody to compute for."""
+    """Without root a rank has nobody to compute for. Who was killed on this host may have left a trace here alone."""
     if message.tag is Tag.LOST:
         comm.die(ExitCode.ABORTED, f"root is gone: {message.content}")
+    if message.tag is Tag.WHY:
+        rank, pid = message.content
+        comm.send(0, Tag.WHY, (rank, comm.watch.cause(pid, 0.0)))
 
 
 class End(Enum):
@@ -322,6 +328,25 @@ class Farm:
         self._idle.discard(rank)
         for event in self.scheduler.lost(rank, reason, self.clock()):
             self._note(event)
+        near = [other for other, state in self._beside(rank) if state.card or state.trouble]
+        if reason == KILLED and near == [0]:
+            self._explain(rank, self.comm.watch.cause(self.comm.pids[rank], 0.0))
+        elif reason == KILLED and near:
+            self.comm.send(near[-1], Tag.WHY, (rank, self.comm.pids[rank]))
+
+    def _beside(self, rank: int) -> list[tuple[int, RankState]]:
+        """The ranks of a rank's host that live."""
+        host = self.comm.hosts[rank]
+        return [(n, r) for n, r in self.state.ranks.items() if n != rank and self.comm.hosts[n] == host and not r.lost]
+
+    def _explain(self, rank: int, cause: Cause) -> None:
+        """A rank of its host tells why a rank was killed: worth repeating where its host had no memory for it."""
+        if cause.most is None:
+            return
+        fit = max(1, min(cause.most, sum(state.card is not None for _, state in self._beside(rank))))
+        reason = f"{cause.text}; set slots={fit} for {self.comm.hosts[rank]} in the hostfile"
+        self.state.ranks[rank].lost = self.state.ranks[rank].lost.removesuffix(KILLED) + reason
+        self.log.event("killed_for_memory", rank=rank, detail=f"rank {rank}: {reason}")
 
     def _introduce(self, rank: int, introduction: Card | str) -> None:
         state, now = self.state.ranks[rank], self.clock()
@@ -348,6 +373,8 @@ class Farm:
                 self._finished(message.source, message.content)
             elif message.tag is Tag.LOST:
                 self._lose(message.source, message.content)
+            elif message.tag is Tag.WHY:
+                self._explain(*message.content)
         if self._worker and (done := self._worker.take()):
             busy = True
             self._finished(0, done)

@@ -138,8 +138,8 @@ def kills() -> int | None:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a process ended by signal 9, in words, and how many such processes the host has room for, None where that is not
-    why."""
+    """Why a process ended by signal 9, in words, and how many such processes the host has room for, None where the
+    out-of-memory killer did not do it."""
 
     text: str
     most: int | None = None
@@ -160,17 +160,15 @@ def cause(pid: int, log: str | None, killed: int | None, usable: float) -> Cause
     # In a container the kernel's log has the numbers of the host, and the cgroup's count alone is to be trusted.
     rss = victims.get(pid) or next(reversed(victims.values()), 0.0)
     most = max(1, room_for(usable, 0.0, rss) or 1)
-    return Cause(
-        f"killed by the OOM killer{f', rss {rss / 1e6:.0f} MB' if rss else ''}; set max_per_host = {most}", most
-    )
+    return Cause(f"killed by the OOM killer{f', rss {rss / 1e6:.0f} MB' if rss else ''}", most)
 
 
 class Watch:
-    """What the kernel does to processes for lack of memory, from now on. Make it before the process starts, ask it after the
-    process was killed, then close it."""
+    """What the kernel does to processes for lack of memory, from now on. Make it before the process starts, ask it once after
+    each that was killed, then close it."""
 
     def __init__(self) -> None:
-        self._since, self._killed, self._log = time.time(), kills(), -1
+        self._since, self._killed, self._log, self._heard = time.time(), kills(), -1, ""
         with contextlib.suppress(OSError):
             self._log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
             os.lseek(self._log, 0, os.SEEK_END)
@@ -179,7 +177,11 @@ class Watch:
         """Why that process ended by signal 9; reserve: bytes of memory that such processes should leave."""
         before, now = self._killed, kills()
         more = None if before is None or now is None else now - before
-        return cause(pid, self._said(), more, total() - reserve)
+        found = cause(pid, self._said(), more, total() - reserve)
+        if more and found.most is not None:
+            # The count of this one must not speak for the next.
+            self._killed = (before or 0) + 1
+        return found
 
     def close(self) -> None:
         if self._log >= 0:
@@ -190,7 +192,8 @@ class Watch:
         """What the kernel has said since: its own device, else the journal."""
         if self._log < 0:
             return _journal(self._since)
-        return "\n".join(_records(self._log))
+        self._heard += "".join(f"{record}\n" for record in _records(self._log))
+        return self._heard
 
 
 def _records(log: int) -> Iterable[str]:

@@ -208,7 +208,8 @@ class Router:
         if done.timed_out:
             raise JobFailed("TIMEOUT", f"{work.script} had no end after {job.timeout:g} s", said)
         if killed:
-            raise JobFailed("KILLED", f"{work.script} was {killed.text}", said | {"max_per_host": killed.most})
+            remedy = f"; set max_per_host = {killed.most}" if killed.most else ""
+            raise JobFailed("KILLED", f"{work.script} was {killed.text}{remedy}", said | {"max_per_host": killed.most})
         if done.status < 0:
             name = signal.strsignal(-done.status) or "a signal"
             with contextlib.suppress(ValueError):
