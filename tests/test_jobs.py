@@ -700,7 +700,7 @@ def test_a_script_killed_for_its_memory_lowers_the_limit_of_its_host(tmp_path: P
     log = "Out of memory: Killed process %d (python) total-vm:1kB, anon-rss:900000kB, file-rss:0kB"
     code = (
         f"mark = {str(tmp_path / 'mark')!r} + sys.argv[2].rsplit('/', 1)[1]\n"
-        "if not os.path.exists(mark) and '2' not in mark:\n    open(mark, 'w').close(); time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if not os.path.exists(mark) and 'script_2' not in mark:\n    open(mark, 'w').close(); time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)\n"
         f"open({str(tmp_path / 'log')!r}, 'a').write('+ ')\ntime.sleep(0.7)\nopen({str(tmp_path / 'log')!r}, 'a').write('- ')"
     )
     jobs = [script(tmp_path, code, job_id=f"script_{i}") for i in range(3)]
