@@ -248,3 +248,37 @@ def _counts(group: Path) -> list[str]:
     return (
         next(f for f in (group / "memory.events", group / "memory.oom_control") if f.exists()).read_text().splitlines()
     )
+
+
+# Every array counts as large; who has the inputs from root says so, and may be killed over it.
+FETCHED = """
+import os, signal
+from prng_mpi import segment
+from prng_mpi.comm import Comm
+segment.LARGE = 1
+honest_fetch = Comm._fetch
+def fetch(self, mine):
+    print(f"fetched by {self.rank}", file=sys.stderr, flush=True)
+    if self.rank == VICTIM:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return honest_fetch(self, mine)
+Comm._fetch = fetch
+"""
+
+
+@pytest.mark.parametrize("victim", [None, 1])
+def test_large_inputs_come_once_to_each_host(
+    victim: int | None, cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
+) -> None:
+    """Rank 1 has them for rig1, rank 3 for rig2; where rank 1 is killed meanwhile, rank 2 has its own."""
+    patch = f"import sys\nVICTIM = {victim}\n{SLOWLY}{FETCHED}"
+    ended = start(slowly(tmp_path), cluster.on("zeus", *launcher(hostfile, 4)), patch).wait(60)
+    assert_same(ended, tmp_path / "run", calm)
+    fetched = sorted(line for line in ended.stderr.splitlines() if line.startswith("fetched by"))
+    assert fetched == [f"fetched by {rank}" for rank in ((1, 3) if victim is None else (1, 2, 3))]
+    own = [line for line in ended.complaints if "has its own copy of the inputs" in line]
+    if victim is None:
+        assert own == [] and hosts_of(tmp_path / "run")["rig1"] > 0
+    else:
+        assert len(own) == 1 and own[0].startswith("prng_mpi: rank 2 on rig1") and "rank 1 on rig1 is gone" in own[0]
+        assert [text.split(" (")[0] for text in ended.summary["lost"]] == ["rank 1 on rig1"]
