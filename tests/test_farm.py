@@ -21,6 +21,7 @@ from prng_mpi.memory import Cause
 from prng_mpi.records import HIT
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.startup import Load, in_turn
+from support import until
 
 SEEDS = 100_000
 # Every seed that this divides is a survivor.
@@ -416,6 +417,31 @@ def take(worker: Worker) -> Finished:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     return done
+
+
+def test_worker_rests_once_after_work_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(farm, "REST", 0.05)
+    rests: list[float] = []
+
+    def rest() -> None:
+        rests.append(time.monotonic())
+        if len(rests) == 2:
+            raise OSError("not allowed")
+
+    worker = Worker(compute, rest)
+    time.sleep(0.2)
+    # Who has done nothing has nothing to give back.
+    assert rests == []
+    for number, expected in ((0, 1), (1, 2), (2, 3)):
+        worker.submit(number, 0, 10)
+        assert take(worker).error is None
+        until(lambda count=expected: len(rests) == count, 5, "no rest")  # type: ignore[misc]
+        time.sleep(0.15)
+        assert len(rests) == expected
+    assert worker.stop()
+    assert capsys.readouterr().err == "prng_mpi: memory was not given back: OSError: not allowed\n"
 
 
 def test_worker_turns_every_exception_into_an_answer() -> None:

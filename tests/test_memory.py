@@ -90,6 +90,25 @@ def test_the_real_out_of_memory_killer_is_recognised(small_group: Path, what: st
     assert ("killed by the OOM killer, rss" if "HOG" in what or "held" in what else NO_SIGN) in done.stdout
 
 
+# -- between batches --------------------------------------------------------------------------------------------------
+
+SCATTERED = """
+import numpy as np
+from prng_mpi import memory
+# Blocks too small for a mapping of their own, of which every hundredth stays.
+held = [np.ones(8000) for _ in range(1500)]
+kept, held = held[::100], None
+before = memory.resident()
+memory.give_back()
+print(before - memory.resident())
+"""
+
+
+def test_memory_that_allocators_keep_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) > 50e6
+
+
 # -- seats ------------------------------------------------------------------------------------------------------------
 
 

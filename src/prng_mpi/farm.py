@@ -7,6 +7,7 @@ hold up all."""
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ Compute = Callable[[Any, Any, Callable[[], bool]], Any]
 
 # How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
 NAP = 0.002
+# Seconds without work after which a rank gives back memory: a host rests longer between two batches of jobs.
+REST = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,10 @@ class WorkFailed(PrngError):
 
 
 class Worker:
-    """The thread that computes one chunk at a time."""
+    """The thread that computes one chunk at a time. rest: what it does once when it has had no work for REST seconds."""
 
-    def __init__(self, compute: Compute) -> None:
-        self._compute = compute
+    def __init__(self, compute: Compute, rest: Callable[[], None] = lambda: None) -> None:
+        self._compute, self._rest = compute, rest
         self._todo: queue.SimpleQueue[tuple[int, Any, Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -96,7 +99,8 @@ class Worker:
         return not self._thread.is_alive()
 
     def _loop(self) -> None:
-        while (chunk := self._todo.get()) is not None:
+        chunk = self._todo.get()
+        while chunk is not None:
             lease, start, stop = chunk
             hits, error, blame, began = None, None, True, time.perf_counter()
             try:
@@ -111,6 +115,21 @@ class Worker:
             except Exception as e:  # noqa: BLE001
                 error = f"{type(e).__name__}: {e}"
             self._done.put(Finished(lease, hits, time.perf_counter() - began, error, blame))
+            # Nothing may hold on to the answer while the thread waits.
+            del hits
+            chunk = self._next()
+
+    def _next(self) -> tuple[int, Any, Any] | None:
+        try:
+            return self._todo.get(timeout=REST)
+        except queue.Empty:
+            pass
+        try:
+            self._rest()
+        # A thread that ends would be a silent rank.
+        except Exception as e:  # noqa: BLE001
+            print(f"prng_mpi: memory was not given back: {type(e).__name__}: {e}", file=sys.stderr, flush=True)
+        return self._todo.get()
 
 
 def _outside(lease: Lease, hits: Hits | None) -> str:
@@ -121,10 +140,12 @@ def _outside(lease: Lease, hits: Hits | None) -> str:
     return f"it reports seed {strays[0]}, which is not in its chunk" if len(strays) else ""
 
 
-def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None:
+def serve(
+    comm: Comm, compute: Compute | None, introduction: Card | str, rest: Callable[[], None] = lambda: None
+) -> None:
     """What every rank but root does until root says stop: introduce itself, compute what it is given, report.
 
-    introduction: its card, or why it has no device; then it only waits for the end."""
+    introduction: its card, or why it has no device; then it only waits for the end. rest: as of `Worker`."""
     if isinstance(introduction, str) or compute is None:
         comm.send(0, Tag.UNREADY, introduction)
         while (message := comm.poll(0)) is None or message.tag is not Tag.STOP:
@@ -133,7 +154,7 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None
             else:
                 time.sleep(10 * NAP)
         return
-    worker = Worker(compute)
+    worker = Worker(compute, rest)
     comm.send(0, Tag.READY, introduction)
     while True:
         busy = False
@@ -260,12 +281,19 @@ class Farm:
         self._idle: set[int] = set()
         self._worker: Worker | None = None
 
-    def lead(self, compute: Compute | None, introduction: Card | str, limit: float | None, startup: float) -> End:
+    def lead(
+        self,
+        compute: Compute | None,
+        introduction: Card | str,
+        limit: float | None,
+        startup: float,
+        rest: Callable[[], None] = lambda: None,
+    ) -> End:
         """Hand out until nothing is left or someone says stop. limit: seconds from now after which nothing new is handed
-        out; startup: seconds that ranks without a device have to report before the run gives up."""
+        out; startup: seconds that ranks without a device have to report before the run gives up; rest: as of `Worker`."""
         began, end = self.clock(), End.COMPLETE
         if compute is not None and isinstance(introduction, Card):
-            self._worker = Worker(compute)
+            self._worker = Worker(compute, rest)
         self._introduce(0, introduction)
         while True:
             busy = self._listen()

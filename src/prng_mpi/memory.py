@@ -6,6 +6,8 @@ kernel's log. All sizes are bytes; 0 stands for what nobody says."""
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import re
 import time
@@ -21,6 +23,7 @@ from prng_mpi.config import format_size
 T = TypeVar("T")
 
 CGROUPS = Path("/sys/fs/cgroup")
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 # What the files of a memory cgroup are called in v2 and in v1: its limit, what it uses, the part of that which files in the
 # page cache take and give back, and where processes that the out-of-memory killer ended are counted.
 _FILES = (
@@ -93,6 +96,27 @@ def resident() -> float:
     with contextlib.suppress(OSError, ValueError, LookupError):
         return 1024.0 * int(_lines(Path("/proc/self/status"))["VmRSS:"].split()[0])
     return 0.0
+
+
+# -- between batches --------------------------------------------------------------------------------------------------
+
+
+def give_back() -> None:
+    """Return to the system what this process's allocators keep of memory that nobody uses any more."""
+    gc.collect()
+    # glibc's; other C libraries keep little.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
+def may_drop_page_cache() -> bool:
+    """Whether this process may have the kernel forget the files it has in memory: root's alone, and no container's."""
+    return os.access(DROP_CACHES, os.W_OK)
+
+
+def drop_page_cache() -> None:
+    """Have the kernel forget the files that it keeps in memory. Raises OSError where that is not allowed."""
+    DROP_CACHES.write_text("1\n")
 
 
 # -- one more rank? ---------------------------------------------------------------------------------------------------

@@ -75,11 +75,13 @@ class _Stopped(Exception):
 class Router:
     """Runs jobs by their number, as a farm's Compute. Make it before any device is opened: it looks at the environment."""
 
-    def __init__(self, jobs: Sequence[Job], kind: str, local_rank: int, reserve: float = 0.0) -> None:
-        """kind: of device, not 'auto'; reserve: bytes of memory that scripts should leave. Raises DeviceError if the rank
-        has no GPU of its own."""
+    def __init__(
+        self, jobs: Sequence[Job], kind: str, local_rank: int, reserve: float = 0.0, drops: bool = False
+    ) -> None:
+        """kind: of device, not 'auto'; reserve: bytes of memory that scripts should leave; drops: `rest` also drops the host's
+        page cache. Raises DeviceError if the rank has no GPU of its own."""
         self._jobs = jobs
-        self._reserve = reserve
+        self._reserve, self._drops = reserve, drops
         self._environment = script_environment(os.environ, kind, local_rank)
         self._devices = devices.Devices(kind, local_rank)
         self._run: dict[type, Callable[[Any, Halted], Result]] = {
@@ -109,6 +111,13 @@ class Router:
             failed = {**head, "success": False, "mode": failure.mode, "error": str(failure), "seeds_analyzed": 0}
             raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more, memory.available())) from e
         return Outcome(job.id, {**head, "success": True, **result}, memory.available())
+
+    def rest(self) -> None:
+        """Between batches: give back the memory that allocators keep, of the device and of the host."""
+        self._devices.close()
+        memory.give_back()
+        if self._drops:
+            memory.drop_page_cache()
 
     # -- sieve, reverse_sieve -------------------------------------------------------------------------------------
 

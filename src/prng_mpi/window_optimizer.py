@@ -333,7 +333,7 @@ def run(comm: Comm, o: OptimizerOptions, plan: Plan) -> ExitCode:
     comm.device = kind
     card = Card(comm.rank, comm.host, kind, kind, why, 1.0)
     if comm.rank:
-        serve(comm, work, card)
+        serve(comm, work, card, work.rest)
         return ExitCode.FOUND
     return _lead(comm, o, plan, work, card)
 
@@ -509,7 +509,7 @@ def _lead(comm: Comm, o: OptimizerOptions, plan: Plan, compute: Runner, card: Ca
             check=lambda lease, outcome: "" if outcome.number == lease.start else "its answer is not one to its trial",
             told=course.told,
         )  # fmt: skip
-        end = farm.lead(compute, card, o.time_limit, o.startup_timeout + 60)
+        end = farm.lead(compute, card, o.time_limit, o.startup_timeout + 60, compute.rest)
         heard = wind_up(farm, end, display, events, sys.stdout)
         code = _conclude(course, end, farm, time.monotonic() - began)
         events.close({"reason": end.value, "exit_code": int(code)})
