@@ -29,7 +29,7 @@ unset PRNG_MPI_OUTPUT
 # pmix is what Open MPI wants; a site's MPICH wants --mpi=pmi2. See srun --mpi=list.
 # A summary of the run before must not speak for this one.
 rm -f "$folder/summary.json"
-srun --mpi="${SRUN_MPI:-pmix}" --gpu-bind=none --kill-on-bad-exit=1 python -m prng_mpi.sieve --output-dir "$folder" "$@" &
+srun --mpi="${SRUN_MPI:-pmix}" --gpu-bind=none --kill-on-bad-exit=1 "${PRNG_MPI_PYTHON[@]}" -m prng_mpi.sieve --output-dir "$folder" "$@" &
 ranks=$!
 
 # The warning: every rank hears SIGUSR1 through srun, root finishes the chunks that run and ends with 5, and the job goes

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +27,12 @@ from support import (
     Run,
     assert_same,
     done_chunks,
+    environment,
     events,
     run_sieve,
     searching,
     small,
+    survivors,
     until,
     with_environment,
 )
@@ -282,3 +285,42 @@ def test_large_inputs_come_once_to_each_host(
     else:
         assert len(own) == 1 and own[0].startswith("prng_mpi: rank 2 on rig1") and "rank 1 on rig1 is gone" in own[0]
         assert [text.split(" (")[0] for text in ended.summary["lost"]] == ["rank 1 on rig1"]
+
+
+def test_each_kind_of_host_has_its_own_python(cluster: Cluster, calm: tuple[Ended, Any], tmp_path: Path) -> None:
+    """A Python for zeus and another for the rigs, in one job: the doctor shows them and finds nothing, and the sieve runs."""
+    pythons = {name: environment_of(tmp_path / name) for name in ("cuda", "rocm")}
+    environments, hostfile = tmp_path / "environments", tmp_path / "hostfile"
+    environments.write_text(f"zeus {pythons['cuda']}\nrig* {pythons['rocm']}  # all rigs\n")
+    hostfile.write_text("zeus slots=1\nrig1 slots=2\n")
+    own = {"HOSTFILE": hostfile, "NP": 3, "ENVIRONMENTS": environments, "VENV": Path(sys.executable).parents[1]}
+    outside = [f"{name}={value}" for name, value in own.items()]
+
+    def launch(script: str, *argv: object) -> subprocess.CompletedProcess[str]:
+        command = cluster.on("zeus", "env", *outside, TOP / "launch" / script, *argv)
+        return subprocess.run(
+            command, env=environment(), capture_output=True, text=True, timeout=90, check=False, cwd=TOP
+        )
+
+    done = launch("doctor.sh", "--device", "cpu", "--memory-reserve", "100 MB", "--output-dir", tmp_path / "runs")
+    lines = [
+        line for line in done.stdout.splitlines() if " pythons " in line or " versions " in line or " reach " in line
+    ]
+    assert done.returncode in (0, 6), done.stdout + done.stderr
+    assert f"ok    pythons    {pythons['cuda']} on zeus; {pythons['rocm']} on rig1" in lines
+    assert sum(line.startswith("ok    versions   3 ranks alike") for line in lines) == 1
+    assert sum(line.startswith("ok    reach      rig1 by non-interactive login") for line in lines) == 1
+    done = launch("sieve.sh", *small(tmp_path, "run"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert survivors(tmp_path / "run").tobytes() == calm[1].tobytes()
+
+
+def environment_of(folder: Path) -> Path:
+    """The Python of a new environment, which has this one's packages and MPI, and this checkout."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    packages = Path(sysconfig.get_path("purelib"))
+    inside = packages.relative_to(Path(sys.executable).parents[1])
+    (folder / inside / "these.pth").write_text(f"{TOP / 'src'}\n{packages}\n")
+    for library in (*packages.parents[1].glob("lib*"), packages.parents[1] / "openmpi"):
+        (folder / "lib" / library.name).symlink_to(library)
+    return folder / "bin" / "python"

@@ -39,6 +39,10 @@ class DoctorOptions:
         None, "the hostfile that mpirun gets: is each host where it should be; alone, can each be reached", metavar="FILE",
         section="Cluster",
     )  # fmt: skip
+    environments: Path | None = option(
+        None, "a Python for each kind of host, as ENVIRONMENTS of launch/env.sh: lines of PATTERN INTERPRETER", metavar="FILE",
+        section="Cluster",
+    )  # fmt: skip
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
     require_gpu: bool = option(False, "a rank that would compute on a CPU is a finding", section="Devices")
     memory_reserve: float = option(
@@ -58,6 +62,7 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
     o = loaded.value
     alone = comms.launched() is None
     hostfile = facts.read_hostfile(o.hostfile) if o.hostfile else None
+    environments = facts.read_environments(o.environments) if o.environments else []
     if not alone:
         # MPI that finds no way to other hosts hangs, without a chance to speak up then.
         where = ", ".join(f"{name} {address}" for name, address in facts.interfaces())
@@ -66,7 +71,9 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
     return {
         "alone": alone,
         "hostfile": hostfile,
-        "reach": facts.reach([host for host, _ in hostfile], os.environ) if hostfile and alone else None,
+        "reach": facts.reach([host for host, _ in hostfile], os.environ, environments=environments)
+        if hostfile and alone
+        else None,
         "folder": facts.of_folder(o.output_dir),
         "runs": facts.runs(o.output_dir),
         "reserve": o.memory_reserve,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import fnmatch
 import importlib.metadata
 import ipaddress
 import json
@@ -46,7 +47,7 @@ def of_rank(comm: comms.Comm, kind: str, why: str) -> dict[str, Any]:
     """A rank before its device starts."""
     vendor = {name for p in PROFILES for name in p.environment} | set(VISIBLE.values()) | {"HIP_VISIBLE_DEVICES"}
     return {
-        "rank": comm.rank, "host": comm.host, "versions": versions(),
+        "rank": comm.rank, "host": comm.host, "versions": versions(), "python": sys.executable, "cupy": cupy(),
         "started_with": {name: os.environ[name] for name in sorted(vendor) if name in os.environ},
         "environment": {}, "libraries": loaded(), "kind": kind, "why": why, "device": "", "gpu": "", "trouble": "",
         "need": 0.0, "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0] % (1 << 63), "skew": None,
@@ -64,6 +65,12 @@ def versions() -> dict[str, str]:
     texts = sorted(path for path in kernels.folder().rglob("*.h"))
     said["kernels"] = kernels.digest("".join(path.read_text() for path in texts))
     return said
+
+
+def cupy() -> str:
+    """Which CuPy this environment has, name and version; empty for none."""
+    found = [d for d in importlib.metadata.distributions() if d.name.startswith("cupy")]
+    return ", ".join(f"{d.name} {d.version}" for d in found)
 
 
 def loaded() -> list[str]:
@@ -260,8 +267,31 @@ def read_hostfile(path: Path) -> list[list[Any]]:
     return [[host, slots] for host, slots in found.items()]
 
 
-def reach(hosts: list[str], environ: Mapping[str, str], seconds: float = LOGIN_SECONDS) -> dict[str, Any]:
-    """What each host answers to a login without questions, as mpirun makes it, and to this Python at its path."""
+def read_environments(path: Path) -> list[list[str]]:
+    """[pattern, interpreter] of a file that names a Python for each kind of host. Raises UsageError."""
+    try:
+        lines = [line.split("#")[0].split() for line in path.read_text().splitlines()]
+    except (OSError, ValueError) as e:
+        raise UsageError(f"--environments {path} can't be read ({e})") from e
+    for words in filter(None, lines):
+        if len(words) != 2:
+            raise UsageError(f"{path}: write lines of PATTERN INTERPRETER, not: {' '.join(words)}")
+    return [words for words in lines if words]
+
+
+def python_of(host: str, environments: list[list[str]]) -> str:
+    """The Python of a host, as launch/env.sh chooses it; this one where no pattern fits."""
+    name = host.partition(".")[0]
+    return next((python for pattern, python in environments if fnmatch.fnmatchcase(name, pattern)), sys.executable)
+
+
+def reach(
+    hosts: list[str],
+    environ: Mapping[str, str],
+    seconds: float = LOGIN_SECONDS,
+    environments: list[list[str]] | None = None,
+) -> dict[str, Any]:
+    """What each host answers to a login without questions, as mpirun makes it, and to its Python at its path."""
     agent = environ.get("PRTE_MCA_plm_ssh_agent", "ssh").split(":")[0].split()
     if os.path.basename(agent[0]) == "ssh":
         agent += ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={seconds:.0f}", "-o", "StrictHostKeyChecking=yes"]
@@ -275,7 +305,7 @@ def reach(hosts: list[str], environ: Mapping[str, str], seconds: float = LOGIN_S
             answers[host] = {"status": 127, "said": f"there is no program {agent[0]}", "version": "", "skew": 0.0}
             continue
         began = time.time()
-        done = spawn.run([*agent, host, f"{sys.executable} -c '{code}'"], 2 * seconds)
+        done = spawn.run([*agent, host, f"{python_of(host, environments or [])} -c '{code}'"], 2 * seconds)
         version, when = next(
             (line.split()[1:3] for line in done.output.splitlines() if line.startswith("@ ")), ("", "0")
         )
