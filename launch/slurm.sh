@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A sample for Slurm: sbatch launch/slurm.sh --draws draws.json --recipe java.nextInt ...    (the options of the sieve)
 #
-# Not run by this project's tests, which have no Slurm: read it, fit the lines below to the site, try it on two nodes first.
+# tests/test_slurm.py runs it on two nodes of a Slurm 22.05 with PMIx. Fit the lines below to the site, and try it on two first.
 #
 # srun starts the ranks here, so there is no ULFM: a rank that dies ends the job. Nothing is lost but the chunks that ran,
 # since root's ledger has the rest; Slurm requeues the job, and the same command resumes. The results folder must outlive
