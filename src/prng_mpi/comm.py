@@ -388,7 +388,8 @@ class Comm:
             # Who waits for large inputs must not wait for us to look at messages of any kind.
             self._receive(None, Tag.WANT)
         try:
-            while self._world.iprobe(where, what, status):
+            # Open MPI takes in what came only after it has looked, so the second look is the one that sees it.
+            while any(self._world.iprobe(where, what, status) for _ in range(2)):
                 message = Message(status.source, Tag(status.tag), self._world.recv(None, status.source, status.tag))
                 if message.tag is Tag.LOST:
                     self.lost[message.source] = message.content
