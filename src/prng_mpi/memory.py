@@ -19,6 +19,7 @@ from typing import TypeVar
 from prng_mpi import spawn
 from prng_mpi.admission import room_for
 from prng_mpi.config import format_size
+from prng_mpi.errors import DeviceError
 
 T = TypeVar("T")
 
@@ -235,7 +236,13 @@ def _records(log: int) -> Iterable[str]:
 
 
 def _journal(since: float) -> str | None:
-    done = spawn.run(["journalctl", "--dmesg", "--quiet", "--no-pager", "--output=cat", f"--since=@{since:.0f}"], 10)
+    try:
+        done = spawn.run(
+            ["journalctl", "--dmesg", "--quiet", "--no-pager", "--output=cat", f"--since=@{since:.0f}"], 10
+        )
+    except DeviceError:
+        # Who starts programs for this rank may have been killed as well.
+        return None
     # A user who may not read it gets a hint in place of messages, and status 0 or 1.
     return done.output if done.status == 0 and "Hint:" not in done.output else None
 
