@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from prng_mpi import memory
 from prng_mpi.comm import KILLED, Comm, Message, Tag
 from prng_mpi.errors import ExitCode, PrngError
-from prng_mpi.memory import Cause
 from prng_mpi.profiles import profile
 from prng_mpi.scheduler import Event, Lease, Scheduler
 
@@ -70,7 +70,8 @@ class WorkFailed(PrngError):
 
 
 class Worker:
-    """The thread that computes one chunk at a time. rest: what it does once when it has had no work for REST seconds."""
+    """The thread that computes one chunk at a time. When it has had no work for REST seconds it gives back what its allocators keep;
+    rest: of its device."""
 
     def __init__(self, compute: Compute, rest: Callable[[], None] = lambda: None) -> None:
         self._compute, self._rest = compute, rest
@@ -126,6 +127,7 @@ class Worker:
             pass
         try:
             self._rest()
+            memory.give_back()
         # A thread that ends would be a silent rank.
         except Exception as e:  # noqa: BLE001
             print(f"prng_mpi: memory was not given back: {type(e).__name__}: {e}", file=sys.stderr, flush=True)
@@ -364,7 +366,7 @@ class Farm:
         host = self.comm.hosts[rank]
         return [(n, r) for n, r in self.state.ranks.items() if n != rank and self.comm.hosts[n] == host and not r.lost]
 
-    def _explain(self, rank: int, cause: Cause) -> None:
+    def _explain(self, rank: int, cause: memory.Cause) -> None:
         """A rank of its host tells why a rank was killed: worth repeating where its host had no memory for it."""
         if cause.most is None:
             return

@@ -113,9 +113,8 @@ class Router:
         return Outcome(job.id, {**head, "success": True, **result}, memory.available())
 
     def rest(self) -> None:
-        """Between batches: give back the memory that allocators keep, of the device and of the host."""
+        """Between batches: give back what the devices keep."""
         self._devices.close()
-        memory.give_back()
         if self._drops:
             memory.drop_page_cache()
 

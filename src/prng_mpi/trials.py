@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import devices, findings, hybrid, memory, windows
+from prng_mpi.course import Outcome
 from prng_mpi.errors import UsageError
 from prng_mpi.farm import WorkFailed
 from prng_mpi.history import History
@@ -92,15 +93,6 @@ class Look:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a trial: what its result file says, and the available memory of the host after it, in bytes."""
-
-    number: int
-    result: dict[str, Any]
-    memory: float
-
-
 def decoy(history: History, study_seed: int, number: int) -> History:
     """The same draws in another order, which no generator has made: one for each trial of a study."""
     rng = np.random.Generator(np.random.PCG64([study_seed, number]))
@@ -137,9 +129,8 @@ class Runner:
         return Outcome(number, result, memory.available())
 
     def rest(self) -> None:
-        """Between batches: give back the memory that allocators keep, of the device and of the host."""
+        """Between batches: give back what the devices keep."""
         self._devices.close()
-        memory.give_back()
 
     def _look(self, trial: Trial, history: History, halted: Halted) -> Look | None:
         """The best survivor in a history; None if `halted` said so."""
