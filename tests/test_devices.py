@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import os
 import sys
+import threading
 import time
 import types
 import weakref
@@ -294,6 +295,11 @@ def test_threads_find_what_one_finds(case: Case) -> None:
         assert part.tolist() == [h for h in expected.tolist() if h[0] < case.start + count]
     assert device.sieve(search, case.start, case.start + case.count, lambda: True) is None
     assert "3 threads" in device.name
+    before = threading.active_count()
+    device.close()
+    assert threading.active_count() == before - 3
+    again = device.sieve(search, case.start, case.start + case.count)
+    assert again is not None and again.tolist() == expected.tolist()
     device.close()
 
 
