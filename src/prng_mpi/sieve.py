@@ -390,7 +390,7 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"
     if comm.rank:
-        serve(comm, work, introduction, examine)
+        serve(comm, work, introduction, examine=examine)
         return ExitCode.FOUND
     return _lead(comm, o, job, work, introduction, examine)
 
