@@ -514,13 +514,14 @@ def test_the_payload_is_the_same_with_and_without_audits(share: int, calm: tuple
 
 
 def test_a_stop_ends_a_worker_between_probes() -> None:
-    worker = Worker(lambda start, stop, stopped: np.zeros(0, HIT), lambda probe, stopped: None)
+    worker = Worker(lambda start, stop, stopped: np.zeros(0, HIT), examine=lambda probe, stopped: None)
     worker.submit(1, 0, 10, (1, 2))
     while (done := worker.take()) is None:
         time.sleep(0.001)
     assert done.error == "stopped" and worker.stop()
     fine = Worker(
-        lambda start, stop, stopped: np.zeros(0, HIT), lambda probe, stopped: Answer(probe, np.zeros(0, HIT), "", 0.0)
+        lambda start, stop, stopped: np.zeros(0, HIT),
+        examine=lambda probe, stopped: Answer(probe, np.zeros(0, HIT), "", 0.0),
     )
     fine.submit(1, 0, 10, (1, 2))
     while (done := fine.take()) is None:
