@@ -160,7 +160,7 @@ CpuDevice.sieve = inventive
 
 # Whatever breaks outside a device's work ends the job, and soon: each is patched into every rank.
 BROKEN = {
-    "rank 1 serves": "def serve(*_): raise RuntimeError('injected')\nsieve.serve = serve",
+    "rank 1 serves": "def serve(*_, **__): raise RuntimeError('injected')\nsieve.serve = serve",
     "root shows": "def show(*_): raise RuntimeError('injected')\nsieve.Display.show = show",
 }
 
