@@ -158,7 +158,10 @@ def judge(p: Floats, hits: Counts, draws: int, base: float, chance: float, k: in
     low, high = np.quantile(luck, BAND, axis=0)
     # What rounding alone tells apart is equal.
     reached = (luck >= np.array(real) - 1e-12).sum(axis=0)
-    found = [Measure(*(float(v) for v in each)) for each in zip(real, low, high, (1 + reached) / (1 + PERMUTATIONS), strict=True)]
+    found = [
+        Measure(*(float(v) for v in each))
+        for each in zip(real, low, high, (1 + reached) / (1 + PERMUTATIONS), strict=True)
+    ]
     return Judgement(gain(p, hits, np.full(len(p), draws), base), *found)
 
 

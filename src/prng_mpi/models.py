@@ -71,7 +71,7 @@ class Learner(ABC):
 
     @property
     def device(self) -> str:
-        """Where it fits."""
+        """Where it is fitted."""
         return "cpu"
 
     @abstractmethod
@@ -116,7 +116,9 @@ class Network(Learner):
 
         torch.set_num_threads(self.threads)
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError(f"torch {torch.__version__} sees no {self.kind} GPU; install its build for it, or give --device cpu")
+            raise DeviceError(
+                f"torch {torch.__version__} sees no {self.kind} GPU; install its build for it, or give --device cpu"
+            )
         layers: list[Any] = []
         width = inputs
         for _ in range(int(params["depth"])):
@@ -151,15 +153,16 @@ class Network(Learner):
             net.train()
             for chosen in torch.randperm(len(x), device=x.device).split(BATCH):
                 optimiser.zero_grad(set_to_none=True)
-                cross_entropy(net(x[chosen])[:, 0], y[chosen], w[chosen]).backward()
+                loss: Any = cross_entropy(net(x[chosen])[:, 0], y[chosen], w[chosen])
+                loss.backward()
                 optimiser.step()
             if checked is None:
                 continue
             net.eval()
             with torch.no_grad():
-                loss = float(cross_entropy(net(checked[0])[:, 0], checked[1], checked[2]))
-            if loss < lowest:
-                best, lowest, kept = epoch, loss, {name: value.clone() for name, value in net.state_dict().items()}
+                now = float(cross_entropy(net(checked[0])[:, 0], checked[1], checked[2]))
+            if now < lowest:
+                best, lowest, kept = epoch, now, {name: value.clone() for name, value in net.state_dict().items()}
             elif epoch - best >= _patience(rounds):
                 break
         if kept:
@@ -215,7 +218,7 @@ class LightGbm(Learner):
         }  # fmt: skip
         data = lightgbm.Dataset(rows.features, rows.share, weight=rows.draws)
         checked = [data.create_valid(judge.features, judge.share, weight=judge.draws)] if judge else []
-        stop = [lightgbm.early_stopping(_patience(rounds), verbose=False)] if judge else []
+        stop: list[Any] = [lightgbm.early_stopping(_patience(rounds), verbose=False)] if judge else []
         self._booster = lightgbm.train({**fixed, **chosen}, data, rounds, valid_sets=checked, callbacks=stop)
         return int(self._booster.best_iteration) if judge else rounds
 
@@ -244,7 +247,9 @@ class XgBoost(Learner):
         import xgboost
 
         if self.device == "cuda" and not xgboost.build_info().get("USE_CUDA"):
-            raise DeviceError("this xgboost is built for CPUs only; pip install xgboost in place of xgboost-cpu, or give --device cpu")
+            raise DeviceError(
+                "this xgboost is built for CPUs only; pip install xgboost in place of xgboost-cpu, or give --device cpu"
+            )
         fixed = {
             "objective": "reg:logistic", "eval_metric": "logloss", "tree_method": "hist", "max_bin": BINS, "max_delta_step": STEP,
             "base_score": float(learning.sure(rows.base)), "nthread": self.threads, "device": self.device, "seed": seed,
@@ -256,7 +261,9 @@ class XgBoost(Learner):
         data = xgboost.DMatrix(rows.features, rows.share, weight=rows.draws, nthread=self.threads)
         checked, stop = [], None
         if judge:
-            checked = [(xgboost.DMatrix(judge.features, judge.share, weight=judge.draws, nthread=self.threads), "judge")]
+            checked = [
+                (xgboost.DMatrix(judge.features, judge.share, weight=judge.draws, nthread=self.threads), "judge")
+            ]
             stop = _patience(rounds)
         self._booster = xgboost.train(
             {**fixed, **chosen}, data, rounds, evals=checked, early_stopping_rounds=stop, verbose_eval=False
@@ -331,19 +338,25 @@ def missing(name: str) -> str:
 
 
 def suggest(name: str, trial: Any, width: int, depth: int) -> dict[str, float]:
-    """Parameters of a model from the suggestions of an optuna Trial. width, depth: of the network that was planned: half as wide
-    to twice, and up to that deep."""
+    """Parameters of a model from the suggestions of an optuna Trial; each model has its own. width, depth: of the network that was
+    planned: half as wide to twice, and up to that deep."""
+
+    def real(what: str, low: float, high: float, log: bool = False) -> float:
+        return float(trial.suggest_float(f"{name} {what}", low, high, log=log))
+
+    def whole(what: str, low: int, high: int) -> float:
+        return float(trial.suggest_int(f"{name} {what}", low, high))
+
     if name == "neural_net":
         return {
-            "width": float(max(1, width * 2 ** trial.suggest_int("width", -1, 1))), "depth": float(trial.suggest_int("layers", 1, depth)),
-            "dropout": trial.suggest_float("dropout", 0.0, 0.3), "rate": trial.suggest_float("net_rate", 1e-3, 1e-2, log=True),
-            "decay": trial.suggest_float("decay", 1e-6, 1e-2, log=True),
+            "width": max(1.0, float(width * 2 ** whole("width", -1, 1) // 1)), "depth": whole("depth", 1, depth), "dropout": real("dropout", 0.0, 0.3),
+            "rate": real("rate", 1e-3, 1e-2, log=True), "decay": real("decay", 1e-6, 1e-2, log=True),
         }  # fmt: skip
     found = {
-        "rate": trial.suggest_float("rate", 0.03, 0.3, log=True), "depth": float(trial.suggest_int("depth", 2, 8)),
-        "l2": trial.suggest_float("l2", 0.1, 30.0, log=True), "columns": trial.suggest_float("columns", 0.4, 1.0),
+        "rate": real("rate", 0.03, 0.3, log=True), "depth": whole("depth", 2, 8), "l2": real("l2", 0.1, 30.0, log=True),
+        "columns": real("columns", 0.4, 1.0),
     }  # fmt: skip
-    return found if name == "catboost" else found | {"leaf": trial.suggest_float("leaf", 0.1, 10.0, log=True)}
+    return found if name == "catboost" else found | {"leaf": real("leaf", 0.1, 10.0, log=True)}
 
 
 # -- a fit in a process of its own -------------------------------------------------------------------------------------------
@@ -382,7 +395,11 @@ def rows_of(data: Path, cuts: tuple[int, ...]) -> Rows:
 
 def carry_out(request: Request) -> dict[str, Any]:
     """Fit, and say what came of it as plain values; a final fit leaves model, predictions and importance in the folder."""
-    learner, data, folder = LEARNERS[request.model](request.threads, request.kind), Path(request.data), Path(request.folder)
+    learner, data, folder = (
+        LEARNERS[request.model](request.threads, request.kind),
+        Path(request.data),
+        Path(request.folder),
+    )
     began = time.perf_counter()
     rows, held = rows_of(data, request.fit), rows_of(data, (request.judge,))
     best = learner.fit(rows, held, request.params, request.rounds, request.seed)

@@ -138,6 +138,33 @@ def write_tables(path: Path, tables: Mapping[str, tuple[NDArray[np.void], str]],
     _replace(path, image)
 
 
+def read_tables(path: Path, step: str) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:
+    """The tables (n,) by name and the root attributes of what `write_tables` wrote, given as the results.h5 of a finished `step`
+    or as its folder.
+
+    Raises:
+        UsageError: no such file, or one of another step.
+        IntegrityError: not such a file, or damaged.
+    """
+    import h5py
+
+    path = path / "results.h5" if path.is_dir() else path
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist; name the folder of a finished {step}")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {name: _plain(value) for name, value in file.attrs.items()}
+            tables = {name: file[name][:] for name in file if isinstance(file[name], h5py.Dataset)}
+        made_by = json.loads(attributes["identity"]).get("step", "sieve")
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise IntegrityError(
+            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
+        ) from error
+    if made_by != step:
+        raise UsageError(f"{path} was written by {made_by}; name the folder of a finished {step}")
+    return tables, attributes
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The content of a results.h5; docs/results.md describes every column and attribute.
@@ -339,6 +366,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text as UTF-8 whole or not at all. Raises PrngError: the disk is full or fails."""
     _replace(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, its folder too where it is not there. Raises PrngError: the disk is full or fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, content)
 
 
 def to_json(content: Mapping[str, Any], indent: int | None = None) -> str:
