@@ -31,7 +31,8 @@ MODELS = "models"
 
 @dataclass(frozen=True)
 class Fit:
-    """A model with its parameters, fitted for so many trees or epochs at most; final: on all rows before the test, to be kept."""
+    """A model with its parameters, fitted for so many trees or epochs at most, 0 where none is known to go well; final: on all rows
+    before the test, to be kept."""
 
     number: int
     model: str
@@ -89,6 +90,10 @@ class Runner:
         """The outcome of a fit; None if `stopped` said so. Raises WorkFailed, with the outcome, where its process failed."""
         ground, data, began = self._ground, self._there(), time.monotonic()
         head: dict[str, Any] = {"trial": asdict(fit)}
+        if not fit.rounds:
+            return Outcome(
+                number, head | {"failed": f"no trial of {fit.model} ended well", "seconds": 0.0}, memory.available()
+            )
         with tempfile.TemporaryDirectory(dir=data) as place:
             folder = Path(place)
             request = Request(

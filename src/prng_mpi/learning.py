@@ -168,7 +168,7 @@ def judge(p: Floats, hits: Counts, draws: int, base: float, chance: float, k: in
 def _standard(values: Floats) -> Floats:
     centred = values - values.mean()
     size = float(np.sqrt((centred**2).sum()))
-    return centred / size if size else centred
+    return np.asarray(centred / size if size else centred)
 
 
 def calibration(model: str, p: Floats, hits: Counts, draws: int) -> npt.NDArray[np.void]:

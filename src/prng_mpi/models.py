@@ -151,7 +151,8 @@ class Network(Learner):
         best, lowest, kept = rounds, np.inf, None
         for epoch in range(1, rounds + 1):
             net.train()
-            for chosen in torch.randperm(len(x), device=x.device).split(BATCH):
+            order = torch.randperm(len(x), device=x.device)
+            for chosen in (order[at : at + BATCH] for at in range(0, len(x), BATCH)):
                 optimiser.zero_grad(set_to_none=True)
                 loss: Any = cross_entropy(net(x[chosen])[:, 0], y[chosen], w[chosen])
                 loss.backward()
@@ -337,6 +338,13 @@ def missing(name: str) -> str:
     return "" if importlib.util.find_spec(library) else f"{name} needs {library}: pip install 'prng-mpi[models]'"
 
 
+def version(name: str) -> str:
+    """The version of a model's library, which is installed. Imports nothing."""
+    # A library may come in one of several packages.
+    package = importlib.metadata.packages_distributions()[LEARNERS[name].library][0]
+    return importlib.metadata.version(package)
+
+
 def suggest(name: str, trial: Any, width: int, depth: int) -> dict[str, float]:
     """Parameters of a model from the suggestions of an optuna Trial; each model has its own. width, depth: of the network that was
     planned: half as wide to twice, and up to that deep."""
@@ -408,7 +416,7 @@ def carry_out(request: Request) -> dict[str, Any]:
         "rounds": best, "objective": learning.gain(p, held.hits, held.draws, rows.base),
         "r2": learning.r_squared(p, held.hits, held.draws, rows.base),
         "fit_r2": learning.r_squared(learner.predict(rows.features), rows.hits, rows.draws, rows.base),
-        "device": learner.device, "version": importlib.metadata.version(_distribution(learner.library)),
+        "device": learner.device, "version": version(request.model),
     }  # fmt: skip
     if request.final is not None:
         said["importance"] = _importance(learner, held, rows.base, request.seed)
@@ -439,11 +447,6 @@ def _importance(learner: Learner, held: Rows, base: float, seed: int) -> list[fl
         lost.append(whole - learning.gain(learner.predict(x), held.hits, held.draws, base))
         x[:, column] = held.features[:, column]
     return lost
-
-
-def _distribution(library: str) -> str:
-    """The package that a library comes in: there are two builds of one."""
-    return importlib.metadata.packages_distributions()[library][0]
 
 
 def main(argv: list[str]) -> int:

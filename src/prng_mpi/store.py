@@ -281,6 +281,14 @@ class Scores:
         ):
             raise ValueError("its cuts are not in the order of time, with labels after all that was used for them")
 
+    @property
+    def content_hash(self) -> str:
+        """Hex SHA-256 of all that can be learned from."""
+        digest = hashlib.sha256(json.dumps(self.names).encode())
+        for table in (self.survivors, self.cuts, self.features, self.labels):
+            digest.update(np.ascontiguousarray(table).tobytes())
+        return digest.hexdigest()
+
 
 def write_scores(scores: Scores) -> None:
     """Write the file at `scores.path` whole or not at all; features may be a memory map. Raises PrngError: the disk is full or
