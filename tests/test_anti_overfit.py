@@ -192,7 +192,10 @@ def test_noise_is_no_signal_and_a_trial_that_always_dies_leaves_the_others(tmp_p
     summary = ended.summary
     assert (summary["verdict"], summary["gate"], set(summary["models"])) == ("no signal", "closed", {"xgboost"})
     first, last = summary["failed"]
-    assert first.startswith("trial 0: rank ") and "KILLED: trial 0 (lightgbm) was killed by the OOM killer, rss 922 MB" in first
+    assert (
+        first.startswith("trial 0: rank ")
+        and "KILLED: trial 0 (lightgbm) was killed by the OOM killer, rss 922 MB" in first
+    )
     assert last == "lightgbm: no trial of lightgbm ended well"
     assert "limits: max_per_host=1 from now on" in [event.get("text") for event in events(tmp_path / "run")]
     for name in ("r2", "auc", "spearman"):
