@@ -285,6 +285,17 @@ def test_a_hundred_trials_on_four_ranks_within_the_default_limits(made: Path, tm
     assert again.code == 0 and table(tmp_path / "run").tobytes() == table(tmp_path / "calm").tobytes()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_histories_of_noise_have_no_signal(seed: int, tmp_path: Path) -> None:
+    made = cases(tmp_path / "made", False, seed=seed, survivors=1000, span=300, used=1000)
+    ended = Run(study(made, tmp_path / "run", "--trials", 16), 2).wait(600)
+    assert (ended.code, ended.summary["verdict"]) == (1, "no signal"), ended.stderr
+    measures = [(each, name) for each in ended.summary["models"].values() for name in ("r2", "auc", "spearman")]
+    assert sum(not each[f"{name}_low"] <= each[name] <= each[f"{name}_high"] for each, name in measures) <= 3
+    assert predict("--models", tmp_path / "run").returncode == 1
+
+
 # -- in this process ----------------------------------------------------------------------------------------------------------
 
 
