@@ -269,6 +269,14 @@ def test_a_pool_brings_its_own_stream_and_needs_a_study_that_is_through(
     assert wrong.returncode == 2 and "finished anti_overfit" in wrong.stderr
 
 
+def test_a_host_with_memory_for_one_fit_has_one_rank_fit(made: Path, tmp_path: Path) -> None:
+    patch = "from prng_mpi import memory\nmemory.available = lambda: 2.2e9"
+    argv = study(made, tmp_path / "run", "--models", "xgboost", "--trials", 1, "--memory-reserve", "1.5 GB")
+    ended = Run(argv, 2, patch).wait(100)
+    assert ended.code == 0 and "a fit takes about 500 MB: 1 of its ranks fit models" in ended.stdout, ended.stderr
+    assert {event["rank"] for event in events(tmp_path / "run") if event["kind"] == "trial_done"} == {0}
+
+
 @pytest.mark.slow
 def test_a_hundred_trials_on_four_ranks_within_the_default_limits(made: Path, tmp_path: Path) -> None:
     """Killed on the way and resumed, they are those of an undisturbed run."""
