@@ -14,7 +14,7 @@ STEPS = {
     "sieve": "hold every seed of a range against a window of draws",
     "recover": "solve for the state of a linear generator, whatever seeded it",
     "need": "how many draws make a search decisive",
-    "predict": "the outputs of a seed at any distance, before or after the draws",
+    "predict": "the outputs of a seed at any distance, before or after the draws; or the next draws by a pool",
     "identify": "which recipes can have made the draws, and what would find out",
     "jobs": "run a file of jobs: sieve, reverse_sieve, correlation, analysis, script",
     "status": "how far a run is, what it found and what went wrong; from any shell, live or after",
@@ -24,6 +24,8 @@ STEPS = {
     "window_optimizer": "which window, skips, threshold, direction and recipe have evidence: trials beside decoys",
     "scorer_meta": "which parameters of the features rank planted seeds above chance survivors",
     "full_scoring": "what is seen of each survivor up to several cuts in time, and what it hits after them",
+    "adaptive_meta": "how large a pool, a network and a study the scored survivors bear",
+    "anti_overfit": "four models learn from scored survivors; one look at the test opens a gate, or there is no signal",
     "supervise": "run an mpirun command to its end, over lost hosts",
     "bench": "measure the devices of all ranks, or this program against another",
 }

@@ -255,6 +255,14 @@ class Scores:
         ):
             raise ValueError("its cuts are not in the order of time, with labels after all that was used for them")
 
+    @property
+    def content_hash(self) -> str:
+        """Hex SHA-256 of all that can be learned from."""
+        digest = hashlib.sha256(json.dumps(self.names).encode())
+        for table in (self.survivors, self.cuts, self.features, self.labels):
+            digest.update(np.ascontiguousarray(table).tobytes())
+        return digest.hexdigest()
+
 
 def write_scores(scores: Scores) -> None:
     """Write the file at `scores.path` whole or not at all; features may be a memory map. Raises PrngError: the disk is full or
@@ -356,6 +364,15 @@ def open_attributes(path: Path | str, step: str) -> dict[str, Any]:
     return attributes
 
 
+def open_tables(path: Path | str, step: str) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:
+    """The tables (n,) by name and the root attributes of what `write_tables` wrote for a step; raises as `open_attributes`."""
+    import h5py
+
+    attributes, path = open_attributes(path, step), Path(path)
+    with h5py.File(path / "results.h5" if path.is_dir() else path, "r") as file:
+        return {name: values[:] for name, values in file.items() if isinstance(values, h5py.Dataset)}, attributes
+
+
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     """Write arrays by name as .npz, whole or not at all. Raises PrngError: the disk is full or fails."""
     content = io.BytesIO()
@@ -375,6 +392,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text as UTF-8 whole or not at all. Raises PrngError: the disk is full or fails."""
     _replace(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, its folder too where it is not there. Raises PrngError: the disk is full or fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, content)
 
 
 def to_json(content: Mapping[str, Any], indent: int | None = None) -> str:
