@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import json
-import platform
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -16,9 +15,8 @@ from typing import Any, ClassVar, TextIO
 import numpy as np
 import numpy.typing as npt
 
-import prng_mpi
 from prng_mpi import comm as comms
-from prng_mpi import config, devices, findings, hybrid, kernels, memory, spaces, spawn, step, windows
+from prng_mpi import config, devices, findings, hybrid, kernels, memory, spaces, step, windows
 from prng_mpi.comm import Comm
 from prng_mpi.config import option, parse_size
 from prng_mpi.devices import invert, lift
@@ -533,8 +531,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "identity_hash": identity,
         "payload_hash": payload,
         "kernel_digest": kernels.digest(job.search.recipe.text("sieve.h", job.search.form)),
-        "versions": {"prng_mpi": prng_mpi.__version__, "python": platform.python_version(), "numpy": np.__version__},
-        "git_revision": _revision(),
+        **step.provenance(),
     }
     matches, observed, by_chance = findings.histogram(job.search, job.plan, found, share)
     write_results(
@@ -568,15 +565,6 @@ def _path_tables(found: findings.Findings) -> dict[str, npt.NDArray[Any]] | None
     if found.paths is None:
         return None
     return {"survivor": found.paths.row, "skips": found.paths.skips, "matched": found.paths.matched}
-
-
-def _revision() -> str:
-    """The commit of a checkout, empty for an installed package."""
-    top = kernels.folder().parent
-    if not (top / ".git").exists():
-        return ""
-    done = spawn.run(["git", "-C", str(top), "rev-parse", "HEAD"], 10)
-    return done.output.strip() if done.status == 0 else ""
 
 
 if __name__ == "__main__":

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any, NoReturn, TypeVar
 
+import prng_mpi
 from prng_mpi import comm as comms
-from prng_mpi import config, spawn
+from prng_mpi import config, kernels, spawn
 from prng_mpi.errors import ExitCode, PrngError, UsageError
 
 P = TypeVar("P")
 
 # What launch/env.sh says to ranks; no option of a step.
 LAUNCH_VARIABLES = ("PRNG_MPI_TTY", "PRNG_MPI_TOP", "PRNG_MPI_RANKS", "PRNG_MPI_EXIT")
+
+
+def provenance(*libraries: str) -> dict[str, Any]:
+    """Root attributes of a result file that say what made it: versions of this program, Python, numpy and more installed
+    packages by name, and the commit of a checkout, empty for an installed package."""
+    versions = {"prng_mpi": prng_mpi.__version__, "python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in ("numpy", *libraries)}
+    top, revision = kernels.folder().parent, ""
+    if (top / ".git").exists():
+        done = spawn.run(["git", "-C", str(top), "rev-parse", "HEAD"], 10)
+        revision = done.output.strip() if done.status == 0 else ""
+    return {"versions": versions, "git_revision": revision}
 
 
 class Done(Exception):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import devices, findings, hybrid, memory, windows
+from prng_mpi.course import Outcome
 from prng_mpi.errors import UsageError
 from prng_mpi.farm import WorkFailed
 from prng_mpi.history import History
@@ -90,15 +91,6 @@ class Look:
     offset: int = 0
     log10_p1: float = 0.0
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a trial: what its result file says, and the available memory of the host after it, in bytes."""
-
-    number: int
-    result: dict[str, Any]
-    memory: float
 
 
 def decoy(history: History, study_seed: int, number: int) -> History:

@@ -5,11 +5,8 @@ mpirun -np 4 python -m prng_mpi.window_optimizer --draws draws.json --recipe jav
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import platform
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,32 +15,26 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-import prng_mpi
 from prng_mpi import config, devices, hybrid, kernels, spaces, statistics, step, study, trials, windows
-from prng_mpi.admission import Admission, limits_of
+from prng_mpi.admission import limits_of
 from prng_mpi.comm import Comm
 from prng_mpi.config import option, parse_int, parse_seconds, parse_size
+from prng_mpi.course import Conclusion, Course, Terms, lead
 from prng_mpi.devices.team import share_of_cores
-from prng_mpi.display import Display, duration, farewell, say, wind_up
-from prng_mpi.errors import ExitCode, IntegrityError, UsageError
-from prng_mpi.farm import UNFINISHED, Card, End, Farm, Finished, State, serve
+from prng_mpi.display import say
+from prng_mpi.errors import ExitCode, UsageError
+from prng_mpi.farm import Card, serve
 from prng_mpi.history import History, read_history
-from prng_mpi.ledger import Ledger, canonical_json, identity_hash, merge
+from prng_mpi.ledger import Ledger, canonical_json, identity_hash
 from prng_mpi.recipes import recipe
-from prng_mpi.records import HIT
-from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.statistics import format_count, format_log10
-from prng_mpi.store import EventLog, write_json, write_tables
-from prng_mpi.trials import CONSTANT, Ground, Look, Outcome, Runner, Trial
+from prng_mpi.trials import CONSTANT, Ground, Look, Runner, Trial
 
 # E of 1: what says less is no evidence, and there is nothing to learn from it.
 TEACHES = 0.0
 # The pipeline's step, whose limits hold.
 STEP_NUMBER = 1
 DEFAULT_SEED_END = 10_000_000
-# Seconds past a trial's time after which its rank is taken to hang, and of the first wait before a retry.
-LEASE_MARGIN = 60.0
-BACKOFF = 1.0
 # Of the decoys' best E: real draws have to be so much better.
 ABOVE_LOG10 = 3.0
 ALL = "all"
@@ -335,186 +326,24 @@ def run(comm: Comm, o: OptimizerOptions, plan: Plan) -> ExitCode:
     if comm.rank:
         serve(comm, work, card)
         return ExitCode.FOUND
-    return _lead(comm, o, plan, work, card)
-
-
-class Gate(Admission):
-    """Admits trials only once the study has asked for them. asked: how many it has."""
-
-    asked = 0
-
-    def admits(self, rank: int, job: int, now: float) -> bool:
-        return job < self.asked and super().admits(rank, job, now)
-
-
-class Course:
-    """Root's books, and the study's course. Results are told in the order of their numbers, whole batches at a time, so what the
-    study tries next depends on nothing else. An outcome is a file of its own, one rename puts it there whole; the study is
-    told again from these files after a kill, and asks for the same trials."""
-
-    def __init__(self, plan: Plan, ledger: Ledger, events: EventLog, gate: Gate) -> None:
-        self.plan, self.ledger, self.events, self.gate = plan, ledger, events, gate
-        self.total, self.batch = plan.identity["trials"], plan.identity["batch"]
-        self.trials: list[Trial] = []
-        self.results: dict[int, dict[str, Any]] = {}
-        self.parked = False
-        self._told = 0
-        (plan.folder / "trials").mkdir(exist_ok=True)
-        for path in sorted((plan.folder / "trials").glob("*.json")):
-            try:
-                self.results[int(path.stem)] = json.loads(path.read_text())
-                _row(self.results[int(path.stem)])
-            except (OSError, ValueError, LookupError, TypeError) as error:
-                raise IntegrityError(
-                    f"{path} is no outcome of a trial ({error}): remove it, and the trial runs again"
-                ) from error
-        name = identity_hash(plan.identity)[:8]
-        self._study = study.Study(plan.folder / "study.journal", name, plan.ground.study_seed, TEACHES)
-
-    def advance(self) -> None:
-        """Tell the study each batch that is whole, and ask for the next. Raises IntegrityError."""
-        while self._told < self.total:
-            batch = range(self._told, min(self._told + self.batch, self.total))
-            while len(self.trials) < batch.stop:
-                self.trials.append(self._study.ask(self.plan.space.choose))
-            done = [number for number in batch if number in self.results]
-            for number in done:
-                if self.results[number]["trial"] != asdict(self.trials[number]):
-                    raise IntegrityError(f"{self._path(number)} is not of trial {number} of this study: remove it")
-            if len(done) < len(batch):
-                break
-            for number in batch:
-                self._study.tell(number, self.results[number]["real"]["objective"])
-            self._told = batch.stop
-        self.gate.asked = len(self.trials)
-
-    def told(self, lease: Lease) -> tuple[int, Trial]:
-        """What a rank is told of a lease."""
-        return lease.start, self.trials[lease.start]
-
-    def best(self, history: str = "real") -> tuple[int, float] | None:
-        """The trial with the greatest objective in the real draws or in the decoys, and that; of equals the first."""
-        if not self.results:
-            return None
-        number = min(self.results, key=lambda n: (-self.results[n][history]["objective"], n))
-        return number, float(self.results[number][history]["objective"])
-
-    def issued(self, lease: Lease, card: Card) -> None:
-        self.ledger.issue(
-            lease.id, lease.start, lease.stop, lease.rank, host=card.host, device=card.device, attempt=lease.attempt
-        )
-        self.events.write("trial_started", trial=lease.start, rank=lease.rank, host=card.host, attempt=lease.attempt)
-
-    def commit(self, lease: Lease, card: Card, finished: Finished) -> None:
-        outcome: Outcome = finished.hits
-        number = outcome.number
-        self.gate.measured(lease.rank, outcome.memory)
-        if number not in self.results:
-            write_json(self._path(number), outcome.result | {"ran": {"rank": lease.rank, "host": card.host}})
-            self.results[number] = outcome.result
-        self.ledger.commit(
-            lease.start, lease.stop, lease.rank, np.zeros(0, HIT), lease=lease.id, host=card.host, device=card.device,
-            attempt=lease.attempt, seconds=finished.seconds,
-        )  # fmt: skip
-        objectives = {name: outcome.result[name]["objective"] for name in ("real", "decoy")}
-        self.events.write("trial_done", trial=number, rank=lease.rank, seconds=finished.seconds, **objectives)
-        self.advance()
-
-    def ended(self, lease: Lease, outcome: str, finished: Finished | None, reason: str) -> None:
-        self.ledger.outcome(lease.id, outcome, seconds=finished.seconds if finished else None, reason=reason)
-
-    def event(self, kind: str, **fields: Any) -> None:
-        # Without this trial the study can't go on as it would.
-        self.parked |= kind == "parked"
-        self.events.write(kind, **fields)
-
-    def _path(self, number: int) -> Path:
-        return self.plan.folder / "trials" / f"{number:04d}.json"
-
-
-class StudyDisplay(Display):
-    """The screen of a study."""
-
-    def __init__(self, course: Course, scheduler: Scheduler, log: Callable[..., None]) -> None:
-        super().__init__(scheduler, course.total, 0, 0.0, (len(course.results), 0), sys.stdout, log)
-        self.course = course
-
-    def numbers(self, state: State, now: float) -> dict[str, float | int | None]:
-        done, elapsed = self.scheduler.seeds_done, now - state.began
-        real, decoys = self.course.best(), self.course.best("decoy")
-        return {
-            "trials_asked": self.asked, "trials_done": self.seeds_before + done,
-            "best_objective": real[1] if real else None, "decoy_objective": decoys[1] if decoys else None,
-            "eta_seconds": self.scheduler.remaining * elapsed / done if done else None, "ranks": len(self.scheduler.live),
-        }  # fmt: skip
-
-    def total(self, state: State, now: float) -> str:
-        n = self.numbers(state, now)
-        eta = duration(n["eta_seconds"]) if n["eta_seconds"] is not None else "unknown"
-        bests = [
-            f"{value:.1f}" if value is not None else "none" for value in (n["best_objective"], n["decoy_objective"])
-        ]
-        return (
-            f"{n['trials_done']} of {self.asked} trials done, {len(self.scheduler.in_flight)} running, best objective {bests[0]} "
-            f"(decoys {bests[1]})  ETA {eta}"
-        )
-
-    def lines(self, state: State, now: float) -> list[str]:
-        share = (self.seeds_before + self.scheduler.seeds_done) / self.asked
-        rows = [f"[{'#' * int(30 * share):.<30}] {duration(now - state.began)}", self.total(state, now)]
-        for lease in sorted(self.scheduler.in_flight, key=lambda lease: lease.rank):
-            rows.append(f"{lease.rank:>4}  {_words(self.course.trials[lease.start])}")
-        return rows
+    return lead(comm, o, _terms(plan), work, card, lambda course: _conclude(plan, course))
 
 
 def _words(t: Trial) -> str:
     skips = f"skips {t.skip_min} to {t.skip_max}" if t.strategy == CONSTANT else t.strategy
     return (
-        f"trial {t.number}: {t.recipe}, {t.direction}, {t.window} draws at {t.window_start} of session {t.session}, {skips}, offsets to "
+        f"{t.recipe}, {t.direction}, {t.window} draws at {t.window_start} of session {t.session}, {skips}, offsets to "
         f"{t.offset_max}, threshold {t.threshold}"
     )
 
 
-def _lead(comm: Comm, o: OptimizerOptions, plan: Plan, compute: Runner, card: Card) -> ExitCode:
-    began = time.monotonic()
-    with (
-        Ledger.open(plan.folder / "ledger.sqlite", plan.identity, resume=o.resume) as ledger,
-        EventLog(plan.folder / "events.jsonl") as events,
-    ):
-        # A run without a summary did not finish; an older one must not speak for this one.
-        (plan.folder / "summary.json").unlink(missing_ok=True)
-        names = [str(number) for number in range(o.trials)]
-        limits = [limits_of(STEP_NUMBER)] * o.trials
-        gate = Gate(names, limits, [o.trial_timeout] * o.trials, o.memory_reserve)
-        course = Course(plan, ledger, events, gate)
-        before = len(course.results)
-        events.write(
-            "start", study=identity_hash(plan.identity), trials=o.trials, trials_done=before, ranks=comm.size,
-            limits=f"{limits[0]}", config=plan.config,
-        )  # fmt: skip
-        if before:
-            say(sys.stdout, [("resumed", f"{before} of {o.trials} trials were done before")])
-        course.advance()
-        todo = merge((number, number + 1) for number in range(o.trials) if number not in course.results)
-        scheduler = Scheduler(todo, Policy(lease_margin=LEASE_MARGIN, backoff=BACKOFF), gate)
-        display = StudyDisplay(course, scheduler, events.write)
-
-        def show(state: State) -> None:
-            if course.parked:
-                scheduler.drain()
-            display.show(state)
-
-        farm = Farm(
-            comm, scheduler, course, show, step.requests,
-            check=lambda lease, outcome: "" if outcome.number == lease.start else "its answer is not one to its trial",
-            told=course.told,
-        )  # fmt: skip
-        end = farm.lead(compute, card, o.time_limit, o.startup_timeout + 60)
-        heard = wind_up(farm, end, display, events, sys.stdout)
-        code = _conclude(course, end, farm, time.monotonic() - began)
-        events.close({"reason": end.value, "exit_code": int(code)})
-    farewell(farm, end, heard, code, "no device is left to search with")
-    return code
+def _terms(plan: Plan) -> Terms[Trial]:
+    return Terms(
+        step=STEP_NUMBER, folder=plan.folder, identity=plan.identity, config=plan.config, trials=plan.identity["trials"],
+        batch=plan.identity["batch"], seed=plan.ground.study_seed, teaches=TEACHES, choose=plan.space.choose, words=_words,
+        objectives=lambda result: {"objective": result["real"]["objective"], "decoy_objective": result["decoy"]["objective"]},
+        row=_row, dtype=TRIAL, columns=COLUMNS,
+    )  # fmt: skip
 
 
 def _row(result: dict[str, Any]) -> tuple[Any, ...]:
@@ -534,63 +363,25 @@ def sieve_flags(t: Trial) -> list[str]:
     return [word for name, value in values.items() for word in (f"--{name}", str(value))]
 
 
-def table(results: dict[int, dict[str, Any]]) -> npt.NDArray[np.void]:
-    """TRIAL (n,) in the order of numbers."""
-    return np.array([_row(results[number]) for number in sorted(results)], TRIAL)
-
-
-def table_hash(rows: npt.NDArray[np.void], identity: str) -> str:
-    """Hex SHA-256 over a study and all its trials but the time they took: the same for any number of ranks, after any kills."""
-    digest = hashlib.sha256(f"prng_mpi trials 1 {identity} {len(rows)}\n".encode())
-    for name in TRIAL.names or ():
-        if name != "seconds":
-            digest.update(np.ascontiguousarray(rows[name]).tobytes())
-    return digest.hexdigest()
-
-
 def above_decoys(real: float, decoys: float) -> bool:
     """Whether the best of the real draws stands out of the decoys' best, both -log10 E. If it were one of them, their E
     would have a ratio of x or more with a chance of about 1 / (1 + x)."""
     return real - decoys >= ABOVE_LOG10
 
 
-def _conclude(course: Course, end: End, farm: Farm, wall: float) -> ExitCode:
-    """Confirm the best, write the product files, tell it; the exit code."""
-    plan, results = course.plan, course.results
-    left = course.total - len(results)
-    rows = table(results)
-    identity = identity_hash(plan.identity)
-    payload = table_hash(rows, identity)
+def _conclude(plan: Plan, course: Course[Trial]) -> Conclusion:
+    """Confirm the best trial and tell it."""
     summary: dict[str, Any] = {"verdict": "chance", "best": None, "decoys": None, "warning": ""}
-    said = [("searched", f"{len(results)} of {course.total} trials, in {duration(wall)}")]
+    said: list[tuple[str, str]] = []
     if best := course.best():
-        more, lines = _weigh(course, best[0])
+        more, said = _weigh(plan, course, best[0])
         summary |= more
-        said += lines
     strong = summary["verdict"] in ("strong", "found")
-    code = UNFINISHED.get(end, ExitCode.ABORTED) if left else ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND
-    parked = [f"trial {start}: {'; '.join(why)}" for start, _, why in farm.scheduler.parked]
-    refused = farm.refused
-    summary |= {
-        "exit_code": int(code), "end": end.value, "trials": course.total, "trials_done": len(results),
-        "looks": plan.ground.looks, "heldout": {name: len(draws) for name, draws in plan.heldout.items()},
-        "limits": f"{limits_of(STEP_NUMBER)}", "payload_hash": payload, "parked": parked, "refused": refused,
-        "lost": list(farm.lost.values()), "wall_seconds": wall, "device_seconds": float(rows["seconds"].sum()),
-    }  # fmt: skip
-    versions = {"prng_mpi": prng_mpi.__version__, "python": platform.python_version(), "numpy": np.__version__,
-                "optuna": plan.identity["optuna"]}  # fmt: skip
-    attributes = {
-        "config": plan.config, "identity": plan.identity, "identity_hash": identity, "payload_hash": payload,
-        "verdict": summary["verdict"], "looks": plan.ground.looks, "versions": versions,
-    }  # fmt: skip
-    write_tables(plan.folder / "results.h5", {"trials": (rows, COLUMNS)}, attributes)
-    write_json(plan.folder / "summary.json", summary)
-    said += [("parked", text) for text in parked] + [("not used", text) for text in refused]
-    said += [("lost", text) for text in farm.lost.values()]
-    if left:
-        said.append(("ended", f"{end.value}; the same command goes on from here"))
-    say(sys.stdout, [*said, ("results", f"{plan.folder}/results.h5")])
-    return code
+    heldout = {name: len(draws) for name, draws in plan.heldout.items()}
+    return Conclusion(
+        ExitCode.FOUND if strong else ExitCode.NOTHING_FOUND, summary | {"looks": plan.ground.looks, "heldout": heldout}, said,
+        {"verdict": summary["verdict"], "looks": plan.ground.looks},
+    )  # fmt: skip
 
 
 _VERDICTS = {
@@ -601,18 +392,18 @@ _VERDICTS = {
 }
 
 
-def _weigh(course: Course, number: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _weigh(plan: Plan, course: Course[Trial], number: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """What the summary says of the best trial and of the decoys, and the same in words."""
-    plan, result = course.plan, course.results[number]
+    result = course.results[number]
     look, trial = Look(**result["real"]), Trial(**result["trial"])
-    worst = course.best("decoy")
+    worst = course.best("decoy_objective")
     assert worst is not None
     above = above_decoys(look.objective, worst[1])
     verdict, found = "chance", None
-    lines = [("best", _words(trial))] if look.matches else []
+    lines = [("best", f"trial {number}: {_words(trial)}")] if look.matches else []
     if look.matches:
         # Looked at once, at the study's end.
-        heldout = plan.heldout[trial.session][: None if len(course.results) == course.total else 0]
+        heldout = plan.heldout[trial.session][: None if course.complete else 0]
         found = trials.confirmed(trial, look, plan.ground, heldout)
         verdict = statistics.verdict(found["log10_E"], found["confirmed"], found["verified"])
         lines.append((
@@ -631,7 +422,7 @@ def _weigh(course: Course, number: int) -> tuple[dict[str, Any], list[tuple[str,
         warning = "objective equal on decoys: the optimiser fits noise"
         # What shuffled draws give as well is no evidence, whatever the model says.
         verdict = min(verdict, "candidate", key=("chance", "candidate", "strong", "found").index)
-    objectives = {name: np.array([r[name]["objective"] for r in course.results.values()]) for name in ("real", "decoy")}
+    means = {name: float(np.mean([*course.objectives(name).values()])) for name in ("objective", "decoy_objective")}
     lines.append(("decoys", f"best objective {look.objective:.1f} in the real draws, {worst[1]:.1f} in decoys"))
     lines += [("warning", warning)] if warning else []
     noise = not above and look.objective >= -statistics.STRONG_LOG10
@@ -641,8 +432,8 @@ def _weigh(course: Course, number: int) -> tuple[dict[str, Any], list[tuple[str,
         "best": {"trial": asdict(trial), "objective": look.objective, "look": asdict(look), "survivor": found,
                  "sieve": sieve_flags(trial)},
         "decoys": {
-            "best_objective": worst[1], "best_trial": worst[0], "mean_objective": float(objectives["decoy"].mean()),
-            "real_mean_objective": float(objectives["real"].mean()), "real_above": above,
+            "best_objective": worst[1], "best_trial": worst[0], "mean_objective": means["decoy_objective"],
+            "real_mean_objective": means["objective"], "real_above": above,
         },
     }  # fmt: skip
     return summary, lines
