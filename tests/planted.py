@@ -16,4 +16,6 @@ SEED, SKIP, MODULUS = int(_STORED["seed"]), int(_STORED["skip"]), int(_STORED["m
 def noisy(count: int = len(DRAWS), noise: float = 0.3, seed: int = 0) -> list[int]:
     """The first `count` draws, each replaced by one of chance with probability `noise`."""
     replaced = np.random.Generator(np.random.PCG64([seed, count])).random(count) < noise
-    return [chance if r else draw for r, draw, chance in zip(replaced, DRAWS, uniform(seed, count, MODULUS), strict=False)]
+    return [
+        chance if r else draw for r, draw, chance in zip(replaced, DRAWS, uniform(seed, count, MODULUS), strict=False)
+    ]

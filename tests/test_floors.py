@@ -18,7 +18,7 @@ FLOORS = {
     "search spaces statistics profiles windows",
     1: "comm spawn memory ledger store study devices",
     2: "startup farm display step findings siblings router runs figures facts trials course",
-    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer supervise __main__ __init__",
+    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer pipeline supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
