@@ -375,6 +375,7 @@ def test_ctrl_c_drains_the_step_and_ends_the_pipeline(rig: Rig) -> None:
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == ExitCode.STOPPED
     assert rig.summary["exit_code"] == ExitCode.STOPPED
+    assert "stopped as asked" in rig.summary["steps"][0]["statement"]
 
 
 def test_a_killed_pipeline_leaves_no_step_behind(rig: Rig) -> None:
@@ -396,3 +397,21 @@ def test_it_holds_no_mpi_and_no_gpu_library() -> None:
     )
     done = spawn.run([sys.executable, "-c", code], env=environment())
     assert (done.status, done.output.strip()) == (0, "")
+
+
+# -- over mpirun ----------------------------------------------------------------------------------------------------------
+
+
+def test_steps_over_mpirun(tmp_path: Path) -> None:
+    draws = write_draws(tmp_path, planted.noisy(300))
+    seeds = f"{planted.SEED - 10_000}:{planted.SEED + 10_000}"
+    params = {"seeds": seeds, "trials": 8, "window": "30:40", "direction": ["forward"], "device": "cpu"}
+    words = ["--draws", draws, "--recipe", "java.nextInt", "--np", 2, "--output-dir", tmp_path / "run", "--pool", 50,
+             "--params", json.dumps(params), "--end-step", 2]  # fmt: skip
+    command = [sys.executable, "-m", "prng_mpi.pipeline", *map(str, words)]
+    done = spawn.run(command, 120, environment())
+    assert done.status == 0, done.output
+    summary = json.loads((tmp_path / "run" / "2-sieve" / "summary.json").read_text())
+    assert summary["best"]["seed"] == planted.SEED
+    assert 5 < summary["survivors"] < 500
+    assert spawn.run(command, 120, environment()).output.count(" unchanged: ") == 2

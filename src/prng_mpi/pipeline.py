@@ -42,6 +42,11 @@ COMPLETE = (ExitCode.FOUND, ExitCode.NOTHING_FOUND)
 # Seconds: between looks at a step; between lines where there is no terminal; for a step to end in good order once it was
 # asked to, and at once; for the doctor.
 NAP, LINE_SECONDS, DRAIN, END, DOCTOR_SECONDS = 0.2, 60.0, 120.0, 30.0, 600.0
+# What an end means where a step has no words of its own.
+WHY = {
+    ExitCode.TIME_LIMIT: "its time was up", ExitCode.STOPPED: "stopped as asked",
+    ExitCode.GAPS: "it finished with gaps, which its summary.json lists",
+}  # fmt: skip
 # Options that the pipeline gives itself, and sections whose options change no result.
 GIVEN = ("output_dir", "resume", "dry_run", "show_config", "json")
 NO_RESULT = ("Devices", "Run")
@@ -290,7 +295,7 @@ def examine(ground: Ground) -> bool:
     said = log.read_text(errors="replace").splitlines()
     say(sys.stdout, [("doctor", line) for line in said if line.startswith("warn")])
     if code not in (ExitCode.FOUND, ExitCode.GAPS):
-        found = [line for line in said if line.startswith("STOP")] or [_last(log, 0)]
+        found = [line for line in said if line.startswith("STOP")] or [_last(log)]
         raise UsageError("; ".join(found) + f"; nothing was started, the doctor's log is {log}")
     return True
 
@@ -401,7 +406,7 @@ def perform(ground: Ground, task: Task, told: Told, events: EventLog) -> None:
     if told.code in COMPLETE:
         told.state, told.summary = "done", _summary(task.folder)
     else:
-        told.state, told.reason = "failed", _last(log, size)
+        told.state, told.reason = "failed", _last(log, size, WHY.get(told.code, ""))
 
 
 def _start(o: PipelineOptions, words: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -433,13 +438,13 @@ def _watch(process: subprocess.Popen[bytes], begun: float, limit: float | None, 
             process.kill()
         if screen:
             print(
-                f"\r\x1b[K{name} {duration(now - begun)}: {_last(log, 0)}"[: shutil.get_terminal_size()[0] + 3],
+                f"\r\x1b[K{name} {duration(now - begun)}: {_last(log)}"[: shutil.get_terminal_size()[0] + 3],
                 end="",
                 flush=True,
             )
         elif now >= line:
             line = now + LINE_SECONDS
-            say(sys.stdout, [("", f"{duration(now - begun)}: {_last(log, 0)}")])
+            say(sys.stdout, [("", f"{duration(now - begun)}: {_last(log)}")])
     if screen:
         print("\r\x1b[K", end="", flush=True)
     code = process.returncode
@@ -449,13 +454,13 @@ def _watch(process: subprocess.Popen[bytes], begun: float, limit: float | None, 
     return ExitCode(code) if code in set(ExitCode) else ExitCode.ABORTED
 
 
-def _last(log: Path, start: int) -> str:
-    """The last complaint in a log from byte `start` on, else its last line."""
+def _last(log: Path, start: int = 0, why: str = "") -> str:
+    """The last complaint in a log from byte `start` on, else `why`, else the last line."""
     with open(log, "rb") as file:
         file.seek(max(start, log.stat().st_size - 20_000))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     complaints = [line.removeprefix("prng_mpi: ") for line in lines if line.startswith("prng_mpi: ")]
-    return (complaints or lines or ["nothing yet"])[-1]
+    return (complaints or [why] * bool(why) or lines or ["nothing yet"])[-1]
 
 
 # -- all of them ----------------------------------------------------------------------------------------------------------
@@ -554,7 +559,7 @@ def _conclude(ground: Ground, told: list[Told], code: ExitCode, wall: float) -> 
     last = next((each for each in reversed(told) if each.code is not None), None)
     ended = f"step {last.stage}" if last else "no step"
     if code not in COMPLETE:
-        verdict, words = "unfinished", f"UNFINISHED: {ended} did not end well; the same command goes on from there"
+        verdict, words = "unfinished", f"UNFINISHED: {ended} is not through; the same command goes on from there"
     elif code is ExitCode.NOTHING_FOUND:
         verdict, words = "no signal", f"NO SIGNAL: {ended} finds no more than chance gives"
         if last is not told[-1]:
