@@ -405,7 +405,8 @@ def test_it_holds_no_mpi_and_no_gpu_library() -> None:
 def test_steps_over_mpirun(tmp_path: Path) -> None:
     draws = write_draws(tmp_path, planted.noisy(300))
     seeds = f"{planted.SEED - 10_000}:{planted.SEED + 10_000}"
-    params = {"seeds": seeds, "trials": 8, "window": "30:40", "direction": ["forward"], "device": "cpu"}
+    params = {"seeds": seeds, "trials": 6, "device": "cpu", "direction": ["forward"]}
+    params["window_optimizer"] = {"window": "30:40", "window_start": "0", "skip": "3", "threshold": "0.5"}
     words = ["--draws", draws, "--recipe", "java.nextInt", "--np", 2, "--output-dir", tmp_path / "run", "--pool", 50,
              "--params", json.dumps(params), "--end-step", 2]  # fmt: skip
     command = [sys.executable, "-m", "prng_mpi.pipeline", *map(str, words)]
