@@ -375,7 +375,7 @@ def test_ctrl_c_drains_the_step_and_ends_the_pipeline(rig: Rig) -> None:
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == ExitCode.STOPPED
     assert rig.summary["exit_code"] == ExitCode.STOPPED
-    assert "stopped as asked" in rig.summary["steps"][0]["statement"]
+    assert "stopped by the user" in rig.summary["steps"][0]["statement"]
 
 
 def test_a_killed_pipeline_leaves_no_step_behind(rig: Rig) -> None:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from prng_mpi import checks, config, devices, facts, spawn, step
+from prng_mpi import checks, config, devices, facts, hostfile, spawn, step
 from prng_mpi import comm as comms
 from prng_mpi.checks import OK, STOP, WARN, Facts, Finding
 from prng_mpi.comm import Comm, Tag
@@ -57,7 +57,9 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
     """What root alone can see, before MPI. Raises UsageError for a hostfile that is none."""
     o = loaded.value
     alone = comms.launched() is None
-    hostfile = facts.read_hostfile(o.hostfile) if o.hostfile else None
+    slots: dict[str, int] = {}
+    for line in hostfile.read(o.hostfile) if o.hostfile else ():
+        slots[line.host] = slots.get(line.host, 0) + line.slots
     if not alone:
         # MPI that finds no way to other hosts hangs, without a chance to speak up then.
         where = ", ".join(f"{name} {address}" for name, address in facts.interfaces())
@@ -65,8 +67,8 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
               "or give mpirun the options that it names", file=sys.stderr, flush=True)  # fmt: skip
     return {
         "alone": alone,
-        "hostfile": hostfile,
-        "reach": facts.reach([host for host, _ in hostfile], os.environ) if hostfile and alone else None,
+        "hostfile": [[host, number] for host, number in slots.items()] or None,
+        "reach": facts.reach(slots, os.environ) if slots and alone else None,
         "folder": facts.of_folder(o.output_dir),
         "runs": facts.runs(o.output_dir),
         "reserve": o.memory_reserve,

@@ -19,23 +19,24 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import prng_mpi
 from prng_mpi import comm as comms
-from prng_mpi import devices, kernels, memory, spawn
+from prng_mpi import devices, hostfile, kernels, memory, spawn
 from prng_mpi.checks import VISIBLE
 from prng_mpi.devices.cpu import cache_folder
-from prng_mpi.errors import DeviceError, PrngError, UsageError
+from prng_mpi.errors import DeviceError, PrngError
 from prng_mpi.ledger import running_pid
 from prng_mpi.profiles import PROFILES
 from prng_mpi.recipes import recipe
 
 # With this the devices are tried: small, known to all builds, and its known answers come from the real runtime.
 RECIPE = "java.nextInt"
-LOGIN_SECONDS, SMI_SECONDS = 5.0, 5.0
+# A login starts Python as well, on what may be a slow host.
+LOGIN_SECONDS, SMI_SECONDS = 10.0, 5.0
 DAEMONS = ("prterun", "prted", "orted", "orterun", "mpirun", "hydra_pmi_proxy")
 _RUNTIMES = re.compile(r"/(lib(?:amdhip64|hsa-runtime64|hiprtc|cuda|cudart|nvrtc)\.so[\w.]*)")
 _SIOCGIFADDR, _SIOCGIFNETMASK, _SIOCGIFFLAGS = 0x8915, 0x891B, 0x8913
@@ -243,39 +244,15 @@ def parse_smi(text: str) -> dict[str, Any]:
 # -- root -------------------------------------------------------------------------------------------------------------
 
 
-def read_hostfile(path: Path) -> list[list[Any]]:
-    """[host, slots] of an Open MPI hostfile. Raises UsageError."""
-    try:
-        lines = [line.split("#")[0].split() for line in path.read_text().splitlines()]
-    except (OSError, ValueError) as e:
-        raise UsageError(f"--hostfile {path} can't be read ({e}); name the file that mpirun gets") from e
-    found: dict[str, int] = {}
-    for host, *words in filter(None, lines):
-        slots = next((word.partition("=")[2] for word in words if word.startswith("slots=")), "1")
-        if not slots.isdecimal() or int(slots) == 0:
-            raise UsageError(f"{path}: {host} {' '.join(words)}: slots={slots} is no number of ranks")
-        found[host] = found.get(host, 0) + int(slots)
-    if not found:
-        raise UsageError(f"{path} names no host; write a line `HOST slots=GPUS` for each")
-    return [[host, slots] for host, slots in found.items()]
-
-
-def reach(hosts: list[str], environ: Mapping[str, str], seconds: float = LOGIN_SECONDS) -> dict[str, Any]:
+def reach(hosts: Iterable[str], environ: Mapping[str, str], seconds: float = LOGIN_SECONDS) -> dict[str, Any]:
     """What each host answers to a login without questions, as mpirun makes it, and to this Python at its path."""
-    agent = environ.get("PRTE_MCA_plm_ssh_agent", "ssh").split(":")[0].split()
-    if os.path.basename(agent[0]) == "ssh":
-        agent += ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={seconds:.0f}", "-o", "StrictHostKeyChecking=yes"]
     code = "import prng_mpi,time;print(chr(64),prng_mpi.__version__,time.time())"
-    answers, here = {}, socket.gethostname()
+    answers = {}
     for host in hosts:
-        # mpirun starts its own host's ranks by itself.
-        if host in ("localhost", here, here.partition(".")[0]):
-            continue
-        if shutil.which(agent[0]) is None:
-            answers[host] = {"status": 127, "said": f"there is no program {agent[0]}", "version": "", "skew": 0.0}
+        if hostfile.is_here(host):
             continue
         began = time.time()
-        done = spawn.run([*agent, host, f"{sys.executable} -c '{code}'"], 2 * seconds)
+        done = hostfile.ask(host, f"{sys.executable} -c '{code}'", environ, seconds)
         version, when = next(
             (line.split()[1:3] for line in done.output.splitlines() if line.startswith("@ ")), ("", "0")
         )

@@ -29,7 +29,7 @@ from prng_mpi import config, hybrid, kernels, spaces, spawn, step, windows
 from prng_mpi.admission import limits_of, step_named
 from prng_mpi.config import option, parse_seconds
 from prng_mpi.display import duration, on_terminal, say
-from prng_mpi.errors import ExitCode, IntegrityError, PrngError, UsageError, suggestion
+from prng_mpi.errors import EXIT_MEANINGS, ExitCode, IntegrityError, PrngError, UsageError, suggestion
 from prng_mpi.history import read_history
 from prng_mpi.ledger import Ledger, identity_hash
 from prng_mpi.recipes import recipe
@@ -42,11 +42,6 @@ COMPLETE = (ExitCode.FOUND, ExitCode.NOTHING_FOUND)
 # Seconds: between looks at a step; between lines where there is no terminal; for a step to end in good order once it was
 # asked to, and at once; for the doctor.
 NAP, LINE_SECONDS, DRAIN, END, DOCTOR_SECONDS = 0.2, 60.0, 120.0, 30.0, 600.0
-# What an end means where a step has no words of its own.
-WHY = {
-    ExitCode.TIME_LIMIT: "its time was up", ExitCode.STOPPED: "stopped as asked",
-    ExitCode.GAPS: "it finished with gaps, which its summary.json lists",
-}  # fmt: skip
 # Options that the pipeline gives itself, and sections whose options change no result.
 GIVEN = ("output_dir", "resume", "dry_run", "show_config", "json")
 NO_RESULT = ("Devices", "Run")
@@ -406,7 +401,7 @@ def perform(ground: Ground, task: Task, told: Told, events: EventLog) -> None:
     if told.code in COMPLETE:
         told.state, told.summary = "done", _summary(task.folder)
     else:
-        told.state, told.reason = "failed", _last(log, size, WHY.get(told.code, ""))
+        told.state, told.reason = "failed", _last(log, size, EXIT_MEANINGS[told.code])
 
 
 def _start(o: PipelineOptions, words: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -454,13 +449,13 @@ def _watch(process: subprocess.Popen[bytes], begun: float, limit: float | None, 
     return ExitCode(code) if code in set(ExitCode) else ExitCode.ABORTED
 
 
-def _last(log: Path, start: int = 0, why: str = "") -> str:
-    """The last complaint in a log from byte `start` on, else `why`, else the last line."""
+def _last(log: Path, start: int = 0, meaning: str = "") -> str:
+    """The last complaint in a log from byte `start` on, else what the end means, else the last line."""
     with open(log, "rb") as file:
         file.seek(max(start, log.stat().st_size - 20_000))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     complaints = [line.removeprefix("prng_mpi: ") for line in lines if line.startswith("prng_mpi: ")]
-    return (complaints or [why] * bool(why) or lines or ["nothing yet"])[-1]
+    return (complaints or [meaning] * bool(meaning) or lines or ["nothing yet"])[-1]
 
 
 # -- all of them ----------------------------------------------------------------------------------------------------------
