@@ -285,7 +285,7 @@ def examine(ground: Ground) -> bool:
     write_text(path / "pipeline.toml", words)
     log, begun = path / "log.txt", time.monotonic()
     log.unlink(missing_ok=True)
-    process = _start(ground.o, [str(_launch() / "doctor.sh"), "--config", str(path / "pipeline.toml")], log)
+    process = _start(ground.o, ["bash", str(_launch() / "doctor.sh"), "--config", str(path / "pipeline.toml")], log)
     code = _watch(process, begun, DOCTOR_SECONDS, log, "doctor")
     said = log.read_text(errors="replace").splitlines()
     say(sys.stdout, [("doctor", line) for line in said if line.startswith("warn")])
@@ -394,7 +394,7 @@ def perform(ground: Ground, task: Task, told: Told, events: EventLog) -> None:
     until = f", until {now + timedelta(seconds=o.time_limit):%H:%M:%S}" if o.time_limit else ""
     say(sys.stdout, [(f"step {task.stage.number}", f"{name} since {now:%H:%M:%S}{until}, log {log}")])
     events.write("step_started", step=name, fingerprint=task.fingerprint, folder=str(task.folder), log=str(log))
-    words = [str(_launch() / "supervise.sh"), name, "--config", str(task.folder / "pipeline.toml")]
+    words = ["bash", str(_launch() / "supervise.sh"), name, "--config", str(task.folder / "pipeline.toml")]
     process = _start(o, [*words, "--output-dir", str(task.folder)], log)
     told.code = _watch(process, begun, o.time_limit, log, f"step {task.stage.number} {name}")
     told.seconds = time.monotonic() - begun
