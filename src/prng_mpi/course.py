@@ -9,7 +9,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -26,7 +26,7 @@ from prng_mpi.farm import UNFINISHED, Card, Compute, Farm, Finished, State
 from prng_mpi.ledger import Ledger, identity_hash, merge
 from prng_mpi.records import HIT
 from prng_mpi.scheduler import Lease, Policy, Scheduler
-from prng_mpi.store import EventLog, write_json, write_tables
+from prng_mpi.store import EventLog, write_bytes, write_json, write_tables
 
 # Seconds past a trial's time after which its rank is taken to hang, and of the first wait before a retry.
 LEASE_MARGIN = 60.0
@@ -50,11 +50,13 @@ T = TypeVar("T", bound=Trial)
 @dataclass(frozen=True)
 class Outcome:
     """What came of a trial: its number; what its result file says, plain values, among them `trial` (the trial as a dict) and
-    `seconds`; the available memory of the host after it, in bytes."""
+    `seconds`; the available memory of the host after it, in bytes; files: what else it leaves, by path within the folder. Of one
+    that ended for lack of memory the result has `max_per_host`, how many of its kind that host can bear."""
 
     number: int
     result: Result
     memory: float
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,10 @@ class Terms(Generic[T]):
     names it; config: the options as TOML; trials: how many; batch: so many are asked for at a time; seed: of the choices;
     teaches: an objective above this is worth learning from; choose: a trial of a number from the suggestions of an optuna
     Trial; words: a trial for people; objectives: of a result by name, all of them shown, the first is maximised; row: a
-    result as a row of dtype, a table whose columns are described by columns; dtype has a column `seconds`."""
+    result as a row of dtype, a table whose columns are described by columns; dtype has a column `seconds`.
+
+    finals: so many of the trials, the last, are asked for once all others are done; final: one of these, from its number and the
+    results of the others. failed: the result of a trial that failed for good, and why; None: the study ends there."""
 
     step: int
     folder: Path
@@ -81,6 +86,9 @@ class Terms(Generic[T]):
     row: Callable[[Result], tuple[Any, ...]]
     dtype: np.dtype[Any]
     columns: str
+    finals: int = 0
+    final: Callable[[int, Mapping[int, Result]], T] | None = None
+    failed: Callable[[T, str], Result] | None = None
 
     def path(self, number: int) -> Path:
         """The file of a trial's outcome."""
@@ -155,10 +163,13 @@ class Course(Generic[T]):
 
     def advance(self) -> None:
         """Tell the study each batch that is whole, and ask for the next. Raises IntegrityError."""
+        first_final = self.terms.trials - self.terms.finals
         while self._told < self.terms.trials:
-            batch = range(self._told, min(self._told + self.terms.batch, self.terms.trials))
-            while len(self.trials) < batch.stop:
-                self.trials.append(self._study.ask(self.terms.choose))
+            end = first_final if self._told < first_final else self.terms.trials
+            batch = range(self._told, min(self._told + self.terms.batch, end))
+            while (number := len(self.trials)) < batch.stop:
+                final = self.terms.final if number >= first_final else None
+                self.trials.append(final(number, self.results) if final else self._study.ask(self.terms.choose))
             done = [number for number in batch if number in self.results]
             for number in done:
                 if self.results[number]["trial"] != asdict(self.trials[number]):
@@ -166,7 +177,8 @@ class Course(Generic[T]):
             if len(done) < len(batch):
                 break
             for number in batch:
-                self._study.tell(number, next(iter(self.terms.objectives(self.results[number]).values())))
+                if number < first_final:
+                    self._study.tell(number, next(iter(self.terms.objectives(self.results[number]).values())))
             self._told = batch.stop
         self.gate.asked = len(self.trials)
 
@@ -200,8 +212,9 @@ class Course(Generic[T]):
         number = outcome.number
         self.gate.measured(lease.rank, outcome.memory)
         if number not in self.results:
-            write_json(self.terms.path(number), outcome.result | {"ran": {"rank": lease.rank, "host": card.host}})
-            self.results[number] = outcome.result
+            for name, content in outcome.files.items():
+                write_bytes(self.terms.folder / name, content)
+            self._keep(number, outcome.result, {"rank": lease.rank, "host": card.host})
         self.ledger.commit(
             lease.start, lease.stop, lease.rank, np.zeros(0, HIT), lease=lease.id, host=card.host, device=card.device,
             attempt=lease.attempt, seconds=finished.seconds,
@@ -210,7 +223,23 @@ class Course(Generic[T]):
         self.events.write("trial_done", trial=number, rank=lease.rank, seconds=finished.seconds, **objectives)
         self.advance()
 
+    def _keep(self, number: int, result: Result, ran: dict[str, Any]) -> None:
+        write_json(self.terms.path(number), result | {"ran": ran})
+        self.results[number] = result
+
+    def give_up(self, numbers: Iterable[int], why: str) -> None:
+        """Trials that failed for good: an outcome too, where the terms have one for it."""
+        for number in numbers:
+            if self.terms.failed and number not in self.results:
+                self._keep(number, self.terms.failed(self.trials[number], why), {})
+                self.advance()
+
     def ended(self, lease: Lease, outcome: str, finished: Finished | None, reason: str) -> None:
+        if finished is not None and isinstance(finished.hits, Outcome):
+            self.gate.measured(lease.rank, finished.hits.memory)
+            if most := finished.hits.result.get("max_per_host"):
+                self.gate.limit(lease.rank, most)
+                self.events.write("limits", text=f"limits: max_per_host={most} from now on", rank=lease.rank)
         self.ledger.outcome(lease.id, outcome, seconds=finished.seconds if finished else None, reason=reason)
 
     def event(self, kind: str, **fields: Any) -> None:
@@ -291,8 +320,12 @@ def lead(
         display = StudyDisplay(course, scheduler, events.write)
 
         def show(state: State) -> None:
-            if course.parked:
+            if course.parked and terms.failed is None:
                 scheduler.drain()
+            if course.parked and terms.failed:
+                course.parked = False
+                for start, stop, why in scheduler.parked:
+                    course.give_up(range(start, stop), why[-1])
             display.show(state)
 
         farm = Farm(

@@ -10,7 +10,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,8 @@ COLOURS = {
 }  # fmt: skip
 INK, FAINT, GRID, BAND, BLUE, ORANGE, RED, GREEN, PAPER = COLOURS.values()
 WIDTH = 9.0
-# Rows of devices that a figure has room for, bins of time, cells of a strip, candidates, and paths.
-ROWS, BINS, CELLS, CANDIDATES, PATHS = 32, 100, 400, 15, 12
+# Rows of devices that a figure has room for, bins of time, cells of a strip, candidates, paths, and features.
+ROWS, BINS, CELLS, CANDIDATES, PATHS, FEATURES = 32, 100, 400, 15, 12, 20
 # The least that a logarithmic axis of counts shows: 1 stands clear of it.
 FLOOR = 0.3
 
@@ -446,4 +446,34 @@ def coverage(done: Sequence[tuple[int, int]], asked: tuple[int, int]) -> Figure:
     return Figure(
         "coverage", "Coverage of the seeds", "If nothing is missing, the strip is filled from end to end.", drawing,
         _csv(first=[str(e) for e in edges[:-1]], last=[str(e - 1) for e in edges[1:]], share_done=share),
+    )  # fmt: skip
+
+
+# -- what models look at ------------------------------------------------------------------------------------------------------
+
+
+def importance(lost: Mapping[str, Floats], names: Sequence[str], chosen: str) -> Figure:
+    """What models lose where a feature is shuffled. lost: of each model, log10 likelihood (F,); chosen: the model whose greatest
+    FEATURES features are drawn, the greatest on top."""
+    order = np.argsort(-lost[chosen], kind="stable")[:FEATURES]
+    at = np.arange(len(order))[::-1]
+    with _drawing(1.3 + 0.24 * len(order)) as (_, (ax,), svg):
+        ax.axvline(0, color=INK, lw=1)
+        ax.barh(at, lost[chosen][order], 0.62, color=BLUE, alpha=0.85, label=f"{chosen} (chosen)")
+        markers = zip(
+            [name for name in lost if name != chosen], ((ORANGE, "D"), (RED, "x"), (GREEN, "^")), strict=False
+        )
+        for name, (colour, marker) in markers:
+            ax.plot(lost[name][order], at, marker, ms=5, color=colour, ls="", label=name)
+        ax.set(ylim=(-0.7, len(order) - 0.3), xlabel="log10 likelihood lost where the feature is shuffled")
+        ax.set_yticks(at, [names[i] for i in order], fontsize=8.5)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
+        ax.grid(visible=False, axis="y")
+        drawing = svg()
+    models = list(lost)
+    return Figure(
+        "importance", "Importance of features",
+        "If nothing is there, bars and marks lie on both sides of the line, a unit or two from it.", drawing,
+        _csv(model=np.repeat(np.array(models), len(names)), feature=list(names) * len(models),
+             log10_lost=np.concatenate([lost[name] for name in models])),
     )  # fmt: skip

@@ -18,3 +18,7 @@ SURVIVOR = np.dtype(
         ("verified", "u1"),
     ]
 )
+
+# One moment at which survivors are scored: features see draws [used_start, used_end) of the history only, labels count hits
+# among draws [label_start, label_end), which come after those and after all that earlier steps have seen.
+CUT = np.dtype([("used_start", "<u8"), ("used_end", "<u8"), ("label_start", "<u8"), ("label_end", "<u8")])

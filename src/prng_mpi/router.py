@@ -61,11 +61,11 @@ class Outcome:
 
 
 class JobFailed(PrngError):
-    """mode: a key of REMEDIES; more: what the result file says beside the reason."""
+    """mode: a key of REMEDIES; reason: without the remedy; more: what the result file says beside the reason."""
 
     def __init__(self, mode: str, reason: str, more: Result | None = None) -> None:
         super().__init__(f"{mode}: {reason}; {REMEDIES[mode]}")
-        self.mode, self.more = mode, more or {}
+        self.mode, self.reason, self.more = mode, reason, more or {}
 
 
 class _Stopped(Exception):
@@ -193,34 +193,56 @@ class Router:
         interpreter = [sys.executable, "-u"] if work.script.endswith(".py") else []
         argv = [*interpreter, os.path.abspath(work.script), *work.args]
         began = time.monotonic()
-        with contextlib.closing(memory.Watch()) as watch:
-            done = spawn.run(argv, job.timeout, self._environment, stopped=lambda: _asks_to_stop(halted))
-            by_force = done.status == -signal.SIGKILL and not (done.stopped or done.timed_out)
-            killed = watch.cause(done.pid, self._reserve) if by_force else None
+        done, failure = run_program(
+            argv, work.script, job.timeout, self._environment, self._reserve, lambda: _asks_to_stop(halted)
+        )
         if done.stopped:
             raise _Stopped
-        seconds = time.monotonic() - began
         said: Result = {
             "script": work.script, "args": list(work.args), "chunk_file": work.chunk_file, "seed_count": work.seed_count,
             "expected_output": work.expected_output, "host": socket.gethostname(), "status": done.status,
-            "seconds": seconds, "log": done.output[-LOG_MOST:],
+            "seconds": time.monotonic() - began, "log": done.output[-LOG_MOST:],
         }  # fmt: skip
-        if done.timed_out:
-            raise JobFailed("TIMEOUT", f"{work.script} had no end after {job.timeout:g} s", said)
-        if killed:
-            raise JobFailed("KILLED", f"{work.script} was {killed.text}", said | {"max_per_host": killed.most})
-        if done.status < 0:
-            name = signal.strsignal(-done.status) or "a signal"
-            with contextlib.suppress(ValueError):
-                name = signal.Signals(-done.status).name
-            raise JobFailed("KILLED", f"{work.script} was killed by {name}", said)
-        if done.status:
-            last = (done.output.strip().splitlines() or ["no output"])[-1]
-            raise JobFailed("EXECUTION_ERROR", f"{work.script} ended with status {done.status} ({last[-200:]})", said)
+        if failure:
+            failure.more = said | failure.more
+            raise failure
         said["seeds_analyzed"] = work.seed_count or 0
         if output is None:
             return said | {"output": last_object(done.output)}
         return said | {"output": _read(output, before, said)}
+
+
+def run_program(
+    argv: list[str],
+    name: str,
+    timeout: float,
+    environment: Mapping[str, str],
+    reserve: float,
+    stopped: Callable[[], bool],
+) -> tuple[spawn.Finished, JobFailed | None]:
+    """Run a program to its end: how it ended, and why that is a failure; None where it is not, or it was asked to stop.
+
+    name: for people; timeout: seconds; environment: all of it; reserve: bytes of memory that it should leave. Of one that the
+    out-of-memory killer ended the failure has max_per_host, how many of its kind the host has room for."""
+    with contextlib.closing(memory.Watch()) as watch:
+        done = spawn.run(argv, timeout, environment, stopped)
+        by_force = done.status == -signal.SIGKILL and not (done.stopped or done.timed_out)
+        killed = watch.cause(done.pid, reserve) if by_force else None
+    if done.stopped:
+        return done, None
+    if done.timed_out:
+        return done, JobFailed("TIMEOUT", f"{name} had no end after {timeout:g} s")
+    if killed:
+        return done, JobFailed("KILLED", f"{name} was {killed.text}", {"max_per_host": killed.most})
+    if done.status < 0:
+        word = signal.strsignal(-done.status) or "a signal"
+        with contextlib.suppress(ValueError):
+            word = signal.Signals(-done.status).name
+        return done, JobFailed("KILLED", f"{name} was killed by {word}")
+    if done.status:
+        last = (done.output.strip().splitlines() or ["no output"])[-1]
+        return done, JobFailed("EXECUTION_ERROR", f"{name} ended with status {done.status} ({last[-200:]})")
+    return done, None
 
 
 def script_environment(environ: Mapping[str, str], kind: str, local_rank: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ import importlib
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from prng_mpi.errors import IntegrityError, PrngError, UsageError, suggestion
 from prng_mpi.ledger import Attempt, Chunk, sync_folder
-from prng_mpi.records import SURVIVOR
+from prng_mpi.records import CUT, SURVIVOR
 
 # Root alone writes results, so no other rank pays for HDF5: 13 MB and a twentieth of a second.
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _COLUMNS = {
     "log10_E: survivors of this kind that chance alone gives; verified: 1 if the CPU device found the same",
     "chunks": "one row for each range of seeds first..last (last included) that was searched; seconds on the device",
     "ranks": "one row for each rank and device; failed: leases without a result; seconds on the device",
+    "cuts": "one row for each moment, in the order of time: features use draws [used_start, used_end) of the history, labels draws "
+    "[label_start, label_end); the last is the history's end, and has no label",
 }
 
 
@@ -135,6 +138,33 @@ def write_tables(path: Path, tables: Mapping[str, tuple[NDArray[np.void], str]],
     _replace(path, image)
 
 
+def read_tables(path: Path, step: str) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:
+    """The tables (n,) by name and the root attributes of what `write_tables` wrote, given as the results.h5 of a finished `step`
+    or as its folder.
+
+    Raises:
+        UsageError: no such file, or one of another step.
+        IntegrityError: not such a file, or damaged.
+    """
+    import h5py
+
+    path = path / "results.h5" if path.is_dir() else path
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist; name the folder of a finished {step}")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {name: _plain(value) for name, value in file.attrs.items()}
+            tables = {name: file[name][:] for name in file if isinstance(file[name], h5py.Dataset)}
+        made_by = json.loads(attributes["identity"]).get("step", "sieve")
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise IntegrityError(
+            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
+        ) from error
+    if made_by != step:
+        raise UsageError(f"{path} was written by {made_by}; name the folder of a finished {step}")
+    return tables, attributes
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The content of a results.h5; docs/results.md describes every column and attribute.
@@ -215,6 +245,123 @@ def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
     return results.survivors, results.attributes
 
 
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The content of a full_scoring's results.h5: N survivors as they looked at C moments; docs/scoring.md has the columns.
+
+    survivors: (N, of SURVIVOR), rows of the sieve's file; cuts: (C, of CUT) in the order of time, the last is the history's
+    end and has no label; names, units: (F,) of the columns of features, '<f4' (C, N, F); history_names: (H,) of the columns
+    of history, '<f4' (C, H), the same for all survivors; labels: '<u4' (C, N), hits among the draws of a cut's label;
+    attributes: of the root, what was a mapping or list as JSON."""
+
+    path: Path
+    survivors: NDArray[np.void]
+    cuts: NDArray[np.void]
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    features: NDArray[np.float32]
+    history_names: tuple[str, ...]
+    history: NDArray[np.float32]
+    labels: NDArray[np.uint32]
+    attributes: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the shapes disagree, or a label reaches back into what is not to be known for it."""
+        c, n = len(self.cuts), len(self.survivors)
+        shapes = (self.features.shape, self.history.shape, self.labels.shape, len(self.units))
+        if shapes != ((c, n, len(self.names)), (c, len(self.history_names)), (c, n), len(self.names)):
+            raise ValueError(f"its tables have shapes {shapes} for {c} cuts and {n} survivors")
+        cuts = self.cuts
+        if c and not (
+            (cuts["used_start"] < cuts["used_end"]).all()
+            and (cuts["used_end"] <= cuts["label_start"]).all()
+            and (cuts["label_start"] <= cuts["label_end"]).all()
+            and (cuts["label_end"][:-1] <= cuts["label_start"][1:]).all()
+            and cuts["label_start"][-1] == cuts["label_end"][-1]
+        ):
+            raise ValueError("its cuts are not in the order of time, with labels after all that was used for them")
+
+    @property
+    def content_hash(self) -> str:
+        """Hex SHA-256 of all that can be learned from."""
+        digest = hashlib.sha256(json.dumps(self.names).encode())
+        for table in (self.survivors, self.cuts, self.features, self.labels):
+            digest.update(np.ascontiguousarray(table).tobytes())
+        return digest.hexdigest()
+
+
+def write_scores(scores: Scores) -> None:
+    """Write the file at `scores.path` whole or not at all; features may be a memory map. Raises PrngError: the disk is full or
+    fails; an earlier file is left as it was."""
+    import h5py
+
+    path, temporary = scores.path, scores.path.with_name(scores.path.name + ".tmp")
+    need, room = scores.features.nbytes + scores.labels.nbytes + scores.survivors.nbytes, shutil.disk_usage(path.parent)
+    try:
+        # Looked at before, as HDF5 crashes the process some time after it met a full disk.
+        if room.free < 1.1 * need + 1e6:
+            raise OSError(f"{need / 1e6:.0f} MB are needed, {room.free / 1e6:.0f} MB are free")
+        with h5py.File(temporary, "w", libver="v110") as file:
+            for name, table, meaning in (
+                ("survivors", scores.survivors, _COLUMNS["survivors"]), ("cuts", scores.cuts, _COLUMNS["cuts"]),
+            ):  # fmt: skip
+                _write_table(file, name, table, meaning)
+            features = file.create_dataset("features", data=scores.features)
+            features.attrs.update({"names": list(scores.names), "units": list(scores.units)})
+            features.attrs["long_name"] = "what is seen of each survivor at each cut: (cuts, survivors, features)"
+            history = file.create_dataset("history", data=scores.history)
+            history.attrs["names"] = list(scores.history_names)
+            history.attrs["long_name"] = "what is seen of the history at each cut: (cuts, features)"
+            labels = file.create_dataset("labels", data=scores.labels)
+            labels.attrs["long_name"] = "hits of each survivor among the draws of each cut's label: (cuts, survivors)"
+            for name, value in {**scores.attributes, "schema_version": SCHEMA_VERSION}.items():
+                file.attrs[name] = _attribute(value)
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise PrngError(f"can't write {path} ({error}); free some space, then give the same command again") from error
+
+
+def open_scores(path: Path | str) -> Scores:
+    """Read the results.h5 of a full_scoring, given as that file or as the folder of the run. The file is closed again.
+
+    Raises:
+        UsageError: no such file.
+        IntegrityError: not such a file, or damaged.
+    """
+    import h5py
+
+    path = Path(path)
+    if path.is_dir():
+        path /= "results.h5"
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist; name the results.h5 of a finished full_scoring")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {name: _plain(value) for name, value in file.attrs.items()}
+            version = attributes.get("schema_version")
+            if version != SCHEMA_VERSION:
+                raise ValueError(f"it has schema {version}, and this program reads {SCHEMA_VERSION}")
+            if (file["survivors"].dtype, file["cuts"].dtype) != (SURVIVOR, CUT):
+                raise ValueError("its survivors or cuts have other columns")
+            texts = [
+                tuple(map(str, file[where].attrs[what]))
+                for where, what in (("features", "names"), ("features", "units"), ("history", "names"))
+            ]
+            return Scores(
+                path, file["survivors"][:], file["cuts"][:], texts[0], texts[1], file["features"][:], texts[2],
+                file["history"][:], file["labels"][:], attributes,
+            )  # fmt: skip
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise IntegrityError(
+            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
+        ) from error
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write one JSON object whole or not at all; numpy numbers become plain ones, what is not finite becomes null.
 
@@ -227,6 +374,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text as UTF-8 whole or not at all. Raises PrngError: the disk is full or fails."""
     _replace(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, its folder too where it is not there. Raises PrngError: the disk is full or fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, content)
 
 
 def to_json(content: Mapping[str, Any], indent: int | None = None) -> str:

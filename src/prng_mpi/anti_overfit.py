@@ -1,0 +1,502 @@
+"""Floor 3: learning from survivors, step 5 of the pipeline. Four models, one split, one look at the test, and a gate.
+
+mpirun -np 4 python -m prng_mpi.anti_overfit --scores results/full_scoring-1a2b3c4d --plan results/adaptive_meta-5e6f7a8b"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import json
+import math
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from prng_mpi import config, course, devices, figures, learning, memory, models, spawn, statistics, step, study
+from prng_mpi.admission import limits_of, room_for
+from prng_mpi.comm import Comm
+from prng_mpi.config import format_size, option, parse_seconds, parse_size
+from prng_mpi.course import Conclusion, Course, Terms
+from prng_mpi.devices.team import share_of_cores
+from prng_mpi.display import say
+from prng_mpi.errors import ExitCode, IntegrityError, UsageError
+from prng_mpi.farm import Card, serve
+from prng_mpi.fits import MODELS, Fit, Ground, Runner
+from prng_mpi.history import read_history
+from prng_mpi.learning import CALIBRATION, Judgement, PoolHits, Split
+from prng_mpi.ledger import Ledger, identity_hash
+from prng_mpi.pools import Stock
+from prng_mpi.statistics import format_count, format_log10
+from prng_mpi.store import Scores, open_scores, read_tables, write_json, write_text
+
+# The pipeline's step, whose limits hold.
+STEP_NUMBER = 5
+# log10 of a likelihood ratio that is worth learning from, and the objective of a fit that failed.
+TEACHES = 3.0
+FAILED = -1e9
+PARAMETERS = ("rate", "depth", "width", "dropout", "decay", "l2", "columns", "leaf")
+
+TRIAL = np.dtype(
+    [("number", "<u4"), ("model", "S16"), ("final", "u1"), *((name, "<f8") for name in PARAMETERS), ("rounds", "<u4"),
+     ("objective", "<f8"), ("r2", "<f8"), ("fit_r2", "<f8"), ("device", "S8"), ("failed", "S200"), ("seconds", "<f8")]
+)  # fmt: skip
+COLUMNS = (
+    "one row for each fit; parameters that a model does not have are nan; rounds: trees or epochs; objective: log10 likelihood ratio "
+    "against the mean, on the cut that models are chosen on; r2 there, and on the rows that it was fitted on; seconds with its start"
+)
+SCORE = np.dtype(
+    [("seed", "<u8"), ("skip", "<u4"), ("offset", "<u4"), ("window_start", "<u4"), ("score", "<f8"), ("tested", "<f8")]
+)
+METRIC = np.dtype(
+    [("model", "S16"), ("chosen", "u1"), ("objective", "<f8"), ("log10_gain", "<f8"),
+     *((name + end, "<f8") for name in ("r2", "auc", "spearman", "top") for end in ("", "_low", "_high", "_p")),
+     ("fit_r2", "<f8"), ("overfit_ratio", "<f8"), ("mean_error", "<f8"), ("error", "<f8")]
+)  # fmt: skip
+IMPORTANCE = np.dtype([("model", "S16"), ("feature", "S64"), ("log10_lost", "<f8")])
+
+
+@dataclass(frozen=True)
+class LearnOptions:
+    """Fit four kinds of model to scored survivors, choose on one cut, look once at another: is there a signal?"""
+
+    STEP: ClassVar[str] = "anti_overfit"
+
+    scores: Path | None = option(None, "folder of a full_scoring", metavar="DIR", section="Data")
+    plan: Path | None = option(None, "folder of an adaptive_meta of these scores", metavar="DIR", section="Data")
+    draws: str = option("", "draw history; not set: the file that the scores name", metavar="FILE", section="Data")
+    models: tuple[str, ...] = option(
+        (), "models to try; not set: all whose library is installed", metavar="NAME", choices=tuple(models.LEARNERS), section="Study"
+    )  # fmt: skip
+    trials: int | None = option(
+        None, "settings to try, of all models together; not set: as planned", minimum=1, section="Study"
+    )
+    pool_size: int | None = option(
+        None, "survivors of the pool that is tested; not set: as planned", minimum=1, section="Study"
+    )
+    batch: int = option(
+        8, "trials that are asked for at a time, whatever the number of ranks; more ranks have nothing to do", minimum=1,
+        section="Study",
+    )  # fmt: skip
+    study_seed: int = option(
+        0, "of the study's choices, of all fits and of permutations", minimum=0, maximum=2**32 - 1, section="Study"
+    )
+    trial_timeout: float = option(1800.0, "time for a fit", parse=parse_seconds, metavar="TIME", section="Study")
+    memory_reserve: float = option(
+        1.5e9, "memory of a host that fits leave; with more than this a host skips its cool-downs", parse=parse_size, metavar="SIZE",
+        section="Devices",
+    )  # fmt: skip
+    device: str = option(
+        "auto",
+        "what fits models: torch, and with CUDA xgboost and catboost",
+        choices=devices.KINDS[:4],
+        section="Devices",
+    )
+    startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
+    output_dir: Path | None = option(
+        None, "folder of the run; not set: results/anti_overfit-HASH", metavar="DIR", section="Run"
+    )
+    resume: bool = option(False, "insist that the folder holds this study already", section="Run")
+    time_limit: float | None = option(
+        None, "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4", parse=parse_seconds, metavar="TIME",
+        section="Run",
+    )  # fmt: skip
+    dry_run: bool = option(False, "print the plan and exit; nothing is started", section="Run")
+    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A study that is ready to start. ground: without the labels of the test, which root reads when all is chosen; models: to try;
+    trials: without the final ones; width, depth, epochs: of networks; stock: whose streams they are."""
+
+    ground: Ground
+    models: tuple[str, ...]
+    trials: int
+    pool_size: int
+    width: int
+    depth: int
+    epochs: int
+    split: Split
+    stock: Stock
+    identity: dict[str, Any]
+    folder: Path
+    config: str
+
+    @property
+    def finals(self) -> dict[str, int]:
+        """The number of each model's final fit."""
+        return {name: self.trials + i for i, name in enumerate(self.models)}
+
+
+def prepare(loaded: config.Loaded[LearnOptions]) -> Plan:
+    """Read the inputs, say the plan. Raises UsageError, IntegrityError for a damaged file; step.Done after a dry run."""
+    o = loaded.value
+    if o.scores is None or o.plan is None:
+        raise UsageError("name what to learn from: --scores DIR of a full_scoring and --plan DIR of an adaptive_meta")
+    version = study.version()
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("this step draws a figure, and matplotlib is missing: pip install 'prng-mpi[models]'")
+    chosen, left_out = _models(o.models)
+    scores, planned = open_scores(o.scores), read_tables(o.plan, "adaptive_meta")[1]
+    if planned["scores_hash"] != scores.content_hash:
+        raise UsageError(f"{o.plan} was planned for other scores than {o.scores}: run adaptive_meta on these")
+    parts = learning.split(scores.cuts)
+    stock = _stock(scores, o.draws)
+    spans = (scores.cuts["label_end"] - scores.cuts["label_start"]).astype(np.float64)
+    before = parts.test
+    ground = Ground(
+        scores.features, scores.labels[:before], spans[:before], parts.fit, parts.judge, (parts.test, parts.now), o.study_seed,
+        o.trial_timeout,
+    )  # fmt: skip
+    pool_size = min(o.pool_size or int(planned["pool_size"]), len(scores.survivors))
+    network = {name: int(planned[name]) for name in ("width", "depth", "epochs")}
+    identity = {
+        "step": o.STEP, "scores": scores.content_hash, "plan": planned["identity_hash"], **network, "pool_size": pool_size,
+        "models": {name: models.version(name) for name in chosen}, "trials": o.trials or int(planned["trials"]), "batch": o.batch,
+        "study_seed": o.study_seed, "optuna": version, "draws": hashlib.sha256(stock.draws.tobytes()).hexdigest(),
+    }  # fmt: skip
+    folder = o.output_dir or Path("results") / f"anti_overfit-{identity_hash(identity)[:8]}"
+    plan = Plan(
+        ground, chosen, identity["trials"], pool_size, **network, split=parts, stock=stock, identity=identity, folder=folder,
+        config=config.to_toml(o),
+    )  # fmt: skip
+    _say_plan(plan, scores, left_out)
+    if o.dry_run:
+        raise step.Done(ExitCode.FOUND)
+    Ledger.open(folder / "ledger.sqlite", identity, resume=o.resume).close()
+    return plan
+
+
+def _models(named: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+    """(models to try, why others are not). Raises UsageError where one that was named, or every one, is missing."""
+    why = {name: models.missing(name) for name in dict.fromkeys(named or models.LEARNERS)}
+    left_out = [reason for reason in why.values() if reason]
+    if left_out and (named or len(left_out) == len(why)):
+        raise UsageError(left_out[0])
+    return tuple(name for name, reason in why.items() if not reason), left_out
+
+
+def _stock(scores: Scores, draws: str) -> Stock:
+    """The streams of the scored survivors, beside the history that they were found in. Raises UsageError, IntegrityError."""
+    try:
+        stored = tomllib.loads(scores.attributes["config"])
+        source = draws or stored["draws"]
+        recipe, modulus = str(scores.attributes["recipe"]), int(scores.attributes["modulus"])
+        given = json.loads(scores.attributes["params"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(f"{scores.path} does not say what was scored ({error}); run full_scoring again") from error
+    history = read_history(source, tuple(stored.get("sessions", ())))
+    last = int(scores.cuts["used_end"][-1])
+    if len(history.draws) < last:
+        raise UsageError(
+            f"{source} has {len(history.draws)} draws, and {last} were scored: name the same history with --draws"
+        )
+    return Stock(recipe, modulus, given, scores.survivors, history.draws[:last])
+
+
+def _say_plan(plan: Plan, scores: Scores, left_out: list[str]) -> None:
+    cuts, parts = scores.cuts, plan.split
+
+    def labels(which: tuple[int, ...]) -> str:
+        return f"draws {cuts['label_start'][which[0]]} to {cuts['label_end'][which[-1]] - 1}"
+
+    rows = [
+        ("study", f"{plan.trials} trials of {', '.join(plan.models)}, then {len(plan.models)} final fits  "
+         f"[{identity_hash(plan.identity)[:8]}]"),
+        *(("left out", reason) for reason in left_out),
+        ("data", f"{scores.path}: {format_count(len(scores.survivors))} survivors, {len(scores.names)} features"),
+        ("split", f"labels of {labels(parts.fit)} to learn, of {labels((parts.judge,))} to choose, of {labels((parts.test,))} to test, once"),
+        ("network", f"{plan.width} wide, {plan.depth} deep, {plan.epochs} epochs at most; ensembles of {models.TREES} trees at most"),
+        ("pool", f"the first {plan.pool_size} by the chosen model; by chance each draw is among them in {plan.pool_size} of "
+         f"{plan.stock.modulus} cases; the gate opens at p = {10**statistics.STRONG_LOG10:g}"),
+    ]  # fmt: skip
+    say(sys.stdout, rows)
+    print(f"limits: {limits_of(STEP_NUMBER)}", flush=True)
+    say(sys.stdout, [("results", str(plan.folder))])
+
+
+# -- the run ----------------------------------------------------------------------------------------------------------------
+
+
+def run(comm: Comm, o: LearnOptions, plan: Plan) -> ExitCode:
+    """Every rank's part; root's exit code."""
+    # On one rank there was no need of it before, and nothing has started a thread or a runtime yet.
+    spawn.start_helper()
+    kind, why = devices.choose(o.device)
+    room = room_for(memory.available(), o.memory_reserve, plan.ground.memory)
+    if comm.local_rank and room is not None and comm.local_rank >= room:
+        serve(comm, None, (
+            f"memory: {comm.host} has {format_size(memory.available())} available, {format_size(o.memory_reserve)} is kept, and a "
+            f"fit takes about {format_size(plan.ground.memory)}: {max(room, 1)} of its ranks fit models"
+        ))  # fmt: skip
+        return ExitCode.FOUND
+    runner = Runner(plan.ground, kind, comm.local_rank, share_of_cores(len(comm.local_ranks)), o.memory_reserve)
+    comm.device = kind
+    card = Card(comm.rank, comm.host, kind, kind, why, 1.0)
+    try:
+        if comm.rank:
+            serve(comm, runner, card)
+            return ExitCode.FOUND
+        return course.lead(comm, o, _terms(plan), runner, card, lambda done: _conclude(done, o, plan))
+    finally:
+        runner.close()
+
+
+def _terms(plan: Plan) -> Terms[Fit]:
+    def choose(number: int, trial: Any) -> Fit:
+        # By turns, so that each model has an equal part.
+        name = plan.models[number % len(plan.models)]
+        rounds = plan.epochs if name == "neural_net" else models.TREES
+        return Fit(number, name, models.suggest(name, trial, plan.width, plan.depth), rounds)
+
+    def final(number: int, results: Mapping[int, dict[str, Any]]) -> Fit:
+        name = plan.models[number - plan.trials]
+        tried = [
+            r for n, r in sorted(results.items()) if n < plan.trials and r["trial"]["model"] == name and not r["failed"]
+        ]
+        best = max(tried, key=lambda r: float(r["objective"]), default=None)
+        if best is None:
+            return Fit(number, name, {}, 0, True)
+        return Fit(number, name, best["trial"]["params"], best["trial"]["rounds"], True)
+
+    def failed(fit: Fit, why: str) -> dict[str, Any]:
+        return {"trial": asdict(fit), "failed": why, "seconds": 0.0}
+
+    return Terms(
+        STEP_NUMBER, plan.folder, plan.identity, plan.config, plan.trials + len(plan.models), plan.identity["batch"],
+        plan.identity["study_seed"], TEACHES, choose, _words, lambda result: {"objective": float(result.get("objective", FAILED))},
+        _row, TRIAL, COLUMNS, len(plan.models), final, failed,
+    )  # fmt: skip
+
+
+def _words(fit: Fit) -> str:
+    settings = ", ".join(f"{name} {value:.3g}" for name, value in fit.params.items())
+    return f"{fit.model}{', final' if fit.final else ''}: {settings}"
+
+
+def _row(result: dict[str, Any]) -> tuple[Any, ...]:
+    """A row of TRIAL."""
+    fit = result["trial"]
+    values = {
+        "rounds": 0, "objective": FAILED, "r2": math.nan, "fit_r2": math.nan, "device": "", **dict.fromkeys(PARAMETERS, math.nan),
+        **fit["params"], **{name: result[name] for name in result if name in (TRIAL.names or ())}, "number": fit["number"],
+        "model": fit["model"], "final": fit["final"],
+    }  # fmt: skip
+    return tuple(v.encode() if isinstance(v := values[name], str) else v for name in TRIAL.names or ())
+
+
+# -- what came of it ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A model after its final fit: what that said, and predictions f8 (N,) as of the test and as of now; judged on the test."""
+
+    said: dict[str, Any]
+    test: npt.NDArray[np.float64]
+    now: npt.NDArray[np.float64]
+    judged: Judgement
+
+
+def _conclude(done: Course[Fit], o: LearnOptions, plan: Plan) -> Conclusion:
+    """Choose, look at the test, open the gate or not. Nothing but this reads the labels of the test."""
+    if not done.complete:
+        return Conclusion(
+            ExitCode.ABORTED, {"verdict": "unfinished", "gate": None}, [("gate", "the test was not looked at: trials are missing")]
+        )  # fmt: skip
+    finals = {name: done.results[number] for name, number in plan.finals.items()}
+    lost = [f"{name}: {result['failed']}" for name, result in finals.items() if result["failed"]]
+    failed = [f"trial {n}: {r['failed']}" for n, r in sorted(done.results.items()) if r["failed"] and n < plan.trials]
+    said = [("failed", text) for text in (*failed, *lost)]
+    good = {name: result for name, result in finals.items() if not result["failed"]}
+    if not good:
+        return Conclusion(
+            ExitCode.GAPS,
+            {"verdict": "unfinished", "gate": None, "failed": failed + lost},
+            [*said, ("gate", "no model is left to test")],
+        )
+    # By the cut that is there for it, and before the test is looked at.
+    chosen = max(good, key=lambda name: float(good[name]["objective"]))
+    predictions = {name: _predictions(plan, name, result) for name, result in good.items()}
+    _look(plan, chosen, {name: result["files"] for name, result in good.items()})
+    assert o.scores is not None
+    scores = open_scores(o.scores)
+    if scores.content_hash != plan.identity["scores"]:
+        raise IntegrityError(f"{scores.path} has changed since this study began: start another in a new folder")
+    cut = scores.cuts[plan.split.test]
+    hits, first, draws = (
+        scores.labels[plan.split.test],
+        int(cut["label_start"]),
+        int(cut["label_end"] - cut["label_start"]),
+    )
+    chance = float(plan.stock.chances(first, draws).mean())
+    tested = {}
+    for name, (then, now) in predictions.items():
+        base = float(good[name]["base"])
+        judged = learning.judge(then, hits, draws, base, chance, plan.pool_size, plan.ground.seed)
+        tested[name] = Tested(good[name], then, now, judged)
+    pool = _pool(plan, tested[chosen], hits, first, draws)
+    is_open = pool.log10_p <= statistics.STRONG_LOG10
+    summary = _summary(plan, chosen, tested, pool, draws) | {"failed": failed + lost}
+    tables = _tables(plan, scores, chosen, tested, hits, draws)
+    attributes = {
+        "gate": "open" if is_open else "closed", "chosen": chosen, "pool_size": plan.pool_size, "recipe": plan.stock.recipe,
+        "modulus": plan.stock.modulus, "params": plan.stock.given, "test_start": first, "test_end": first + draws,
+        "log10_p": pool.log10_p, "permutation_p": tested[chosen].judged.top.p, "feature_names": list(scores.names),
+        "scores_hash": plan.identity["scores"], "schema_hash": scores.attributes.get("schema_hash", ""),
+    }  # fmt: skip
+    card = _card(plan, scores, summary, attributes, tested)
+    write_json(plan.folder / MODELS / "card.json", card)
+    drawn = figures.importance(
+        {name: np.array(each.said["importance"]) for name, each in tested.items()}, scores.names, chosen
+    )
+    write_text(plan.folder / "importance.svg", drawn.svg)
+    said += _told(plan, chosen, tested, pool, draws)
+    return Conclusion(ExitCode.FOUND if is_open else ExitCode.NOTHING_FOUND, summary, said, attributes, tables)
+
+
+def _predictions(plan: Plan, name: str, result: dict[str, Any]) -> npt.NDArray[np.float64]:
+    """Of a final fit, as of the test and as of now: f8 (2, N). Raises IntegrityError where the file is not that fit's."""
+    path = plan.folder / MODELS / f"{name}.npy"
+    content = path.read_bytes() if path.exists() else b""
+    if hashlib.sha256(content).hexdigest() != result["files"][path.name]:
+        raise IntegrityError(
+            f"{path} is not what the final fit left: remove {plan.folder}/trials/{result['trial']['number']:04d}.json, and it runs again"
+        )
+    loaded: npt.NDArray[np.float64] = np.load(io.BytesIO(content))
+    return loaded
+
+
+def _look(plan: Plan, chosen: str, files: dict[str, dict[str, str]]) -> None:
+    """Record the look at the test before it is taken. Raises IntegrityError where another was taken in this folder before."""
+    path, wanted = plan.folder / "test.json", {"chosen": chosen, "models": files}
+    if path.exists():
+        if json.loads(path.read_text()) != wanted:
+            raise IntegrityError(
+                f"{path}: the test was looked at with other fits, and a second look is no test; start in a new folder, on later draws"
+            )
+        return
+    write_json(path, wanted)
+
+
+def _pool(plan: Plan, chosen: Tested, hits: npt.NDArray[np.uint32], first: int, draws: int) -> PoolHits:
+    """What the chosen model ranks first, held against the draws of the test. Raises IntegrityError where these are not the draws
+    that the labels were counted in."""
+    rows = learning.ranking(chosen.test)[: plan.pool_size]
+    predicted = plan.stock.predicted(rows, first, draws)
+    there = plan.stock.draws[first : first + draws]
+    if ((predicted == there).sum(axis=1) != hits[rows]).any():
+        raise IntegrityError(
+            "the streams of the pool do not give the hits that the scores have: is --draws another history?"
+        )
+    return learning.pool_hits(predicted, there, plan.stock.chances(first, draws))
+
+
+def _overfit(each: Tested) -> float:
+    """Squared error on the test over that on the rows of the fit, each in units of the mean's: 1 where nothing was overfitted."""
+    fitted = 1 - float(each.said["fit_r2"])
+    return (1 - each.judged.r2.value) / fitted if fitted > 0 else math.inf
+
+
+def _summary(plan: Plan, chosen: str, tested: dict[str, Tested], pool: PoolHits, draws: int) -> dict[str, Any]:
+    is_open = pool.log10_p <= statistics.STRONG_LOG10
+    best = tested[chosen].judged
+    return {
+        "verdict": "signal" if is_open else "no signal", "gate": "open" if is_open else "closed", "chosen": chosen,
+        "pool": {
+            "size": plan.pool_size, "draws": draws, "hits": pool.hits, "by_chance": pool.chance, "log10_p": pool.log10_p,
+            "permutation_p": best.top.p,
+        },
+        "models": {
+            name: {
+                "objective": float(each.said["objective"]), "rounds": each.said["rounds"], "params": each.said["trial"]["params"],
+                **each.judged.row(), "fit_r2": float(each.said["fit_r2"]), "overfit_ratio": _overfit(each),
+                "device": each.said["device"], "version": each.said["version"],
+            } for name, each in tested.items()
+        },
+        "test_looks": 1,
+    }  # fmt: skip
+
+
+def _tables(
+    plan: Plan, scores: Scores, chosen: str, tested: dict[str, Tested], hits: npt.NDArray[np.uint32], draws: int
+) -> dict[str, tuple[npt.NDArray[np.void], str]]:
+    """The tables of results.h5 beside the trials."""
+    score = np.zeros(len(scores.survivors), SCORE)
+    for name in ("seed", "skip", "offset", "window_start"):
+        score[name] = scores.survivors[name]
+    score["score"], score["tested"] = tested[chosen].now, tested[chosen].test
+    share = hits / draws
+    metrics, importance = [], []
+    for name, each in tested.items():
+        row = {
+            "model": name.encode(), "chosen": name == chosen, "objective": each.said["objective"], **each.judged.row(),
+            "fit_r2": each.said["fit_r2"], "overfit_ratio": _overfit(each),
+            "mean_error": ((share - each.said["base"]) ** 2).mean(), "error": ((share - each.test) ** 2).mean(),
+        }  # fmt: skip
+        metrics.append(tuple(row[column] for column in METRIC.names or ()))
+        importance += [
+            (name.encode(), feature.encode(), lost)
+            for feature, lost in zip(scores.names, each.said["importance"], strict=True)
+        ]
+    history = plan.stock.draws.astype([("draw", "<u4")])
+    return {
+        "scores": (score, "one row for each survivor, as the sieve has them; score: probability that the next draw is what it predicts, by the "
+                   "chosen model as of the history's end; tested: the same as of the test cut"),
+        "metrics": (np.array(metrics, METRIC), "one row for each model, on the test; _low, _high: where 99 % of permuted labels lie, _p: how often "
+                    "these do as well; top: hits of the pool; error: mean squared error of shares, mean_error: that of predicting the mean"),
+        "calibration": (np.concatenate([learning.calibration(name, each.test, hits, draws) for name, each in tested.items()])
+                        if tested else np.zeros(0, CALIBRATION), "survivors by rank: predicted and observed share of hits; low, high: hits that "
+                        "calibrated predictions leave in one of twenty cases"),
+        "importance": (np.array(importance, IMPORTANCE), "log10 likelihood that is lost on the cut of choice where a feature is shuffled"),
+        "draws": (history, "the history"),
+    }  # fmt: skip
+
+
+def _card(
+    plan: Plan, scores: Scores, summary: dict[str, Any], attributes: dict[str, Any], tested: dict[str, Tested]
+) -> dict[str, Any]:
+    """What someone who did not see it made should know of the models (M. Mitchell et al., FAT* 2019, 220)."""
+    cuts = scores.cuts
+    return {
+        "purpose": "the probability that a survivor's stream gives the next draw; a rank, no forecast, unless the gate is open",
+        "limits": "holds for draws that are made as those of the labels; no model knows when a generator is seeded anew",
+        "data": {
+            "scores_hash": plan.identity["scores"], "schema_hash": attributes["schema_hash"], "draws_hash": plan.identity["draws"],
+            "survivors": len(scores.survivors), "features": list(scores.names), "recipe": plan.stock.recipe, "modulus": plan.stock.modulus,
+            "labels": {name: [[int(cuts["label_start"][c]), int(cuts["label_end"][c])] for c in which] for name, which in
+                       (("fit", plan.split.fit), ("choose", (plan.split.judge,)), ("test", (plan.split.test,)))},
+        },
+        "files": {name: each.said["files"] for name, each in tested.items()}, "seed": plan.ground.seed,
+        "trials": plan.trials, "loss": "binomial likelihood of hits", **summary, **step.provenance("optuna"),
+    }  # fmt: skip
+
+
+def _told(plan: Plan, chosen: str, tested: dict[str, Tested], pool: PoolHits, draws: int) -> list[tuple[str, str]]:
+    rows = []
+    for name, each in tested.items():
+        j = each.judged
+        rows.append((
+            "models", f"{name:<11} gain {j.log10_gain:.1f}, R^2 {j.r2.value:.4f} (luck {j.r2.low:.4f} to {j.r2.high:.4f}), AUC {j.auc.value:.3f} "
+            f"({j.auc.low:.3f} to {j.auc.high:.3f}), Spearman {j.spearman.value:.3f} ({j.spearman.low:.3f} to {j.spearman.high:.3f}), overfit "
+            f"ratio {_overfit(each):.2f}{'  <- chosen' if name == chosen else ''}"
+        ))  # fmt: skip
+    p = tested[chosen].judged.top.p
+    rows.append((
+        "pool", f"{pool.hits} of {draws} draws of the test are among the {plan.pool_size} that it ranks first, by chance {pool.chance:.2g}: "
+        f"p = {format_log10(pool.log10_p)}; permuted labels do as well with p = {p:.2g}"
+    ))  # fmt: skip
+    if pool.log10_p <= statistics.STRONG_LOG10:
+        return [*rows, ("gate", "OPEN: what is ranked first hits more than chance explains")]
+    return [*rows, ("gate", "CLOSED, no signal: what is ranked first hits no more than luck does")]
+
+
+if __name__ == "__main__":
+    step.main(LearnOptions, prepare, run)
