@@ -27,6 +27,10 @@ SUMMARIES: dict[str, dict[str, Any]] = {
         "--seeds", "0:1000", "--recipe", "java.nextInt", "--window", "20", "--skip-max", "3", "--threshold", "0.5"]},
         "decoys": {"best_objective": 0.1}},
     "sieve": {"verdict": "found", "survivors": 12, "expected_by_chance": 11.0, "best": None},
+    "full_scoring": {"features": 3, "survivors": 12, "best": {"seed": 1, "matches": 2, "draws": 3, "log10_E": -4.0}},
+    "adaptive_meta": dict.fromkeys(("pool_size", "width", "depth", "epochs", "trials"), 4),
+    "anti_overfit": {"verdict": "signal", "gate": "open", "chosen": "lightgbm", "pool": {
+        "size": 2, "hits": 9, "draws": 10, "by_chance": 0.1, "log10_p": -9.0}},
 }  # fmt: skip
 # A launch script of a step: notes its call, does what a file of its name says, writes its product and then its summary.
 SCRIPT = """#!/usr/bin/env bash
@@ -127,6 +131,7 @@ def test_all_steps_in_order_each_in_its_folder(rig: Rig) -> None:
     kinds = [event["kind"] for event in events(rig.run_folder)]
     assert kinds == ["start", *["step_started", "step_ended"] * len(STAGES), "final"]
     assert (rig.summary["verdict"], rig.summary["exit_code"]) == ("signal", 0)
+    assert "SIGNAL by step 5-anti_overfit: SIGNAL; gate open: 9 of 10 draws" in said
 
 
 def test_only_some_steps(rig: Rig) -> None:
@@ -157,8 +162,8 @@ def test_other_results_of_a_step_run_those_that_read_them(rig: Rig) -> None:
     rig.says("sieve", payload_hash="another")
     rig.started  # noqa: B018
     rig(sieve={"threshold": 0.4})
-    readers = [stage.name for stage in STAGES if "sieve" in stage.inputs.values()]
-    assert rig.started[: 1 + len(readers)] == ["sieve", *readers]
+    # These wrote what they had written before, so step 4 has nothing to do.
+    assert rig.started == ["sieve", "scorer_meta", "full_scoring"]
 
 
 def test_another_history_needs_another_folder(rig: Rig) -> None:
@@ -257,13 +262,27 @@ def test_no_signal_is_an_end(rig: Rig) -> None:
 
 def test_go_on_over_no_signal(rig: Rig) -> None:
     rig.says("window_optimizer", 1, verdict="chance")
-    rig("--go-on")
+    assert rig("--go-on")[0] == 0
     assert rig.started == NAMES
-    for stage in STAGES:
-        if stage.gate:
-            rig.says(stage.name, 1)
-    code, _ = rig("--go-on", trials=3)
+    # The last gate has the last word.
+    rig.says("anti_overfit", 1, verdict="no signal", gate="closed")
+    code, _ = rig("--go-on", anti_overfit={"trials": 3})
     assert (code, rig.summary["verdict"]) == (1, "no signal")
+    assert rig.started == ["anti_overfit"]
+    assert rig(anti_overfit={"trials": 3})[1].count("NO SIGNAL: step 1-") == 1
+
+
+def test_steps_that_tell_nothing_give_no_verdict(rig: Rig) -> None:
+    rig()
+    assert rig("--start-step", 3, "--end-step", 4)[0] == 0
+    assert rig.summary["verdict"] == "done"
+
+
+def test_a_second_look_at_the_test_is_told(rig: Rig) -> None:
+    rig.does("anti_overfit", "touch $out/test.json")
+    assert "looks at the same draws" not in rig()[1]
+    code, said = rig(anti_overfit={"trials": 3})
+    assert "2 looks at the same draws" in said and rig.summary["test_looks"] == 2
 
 
 def test_without_a_survivor_there_is_nothing_to_learn_from(rig: Rig) -> None:
@@ -324,6 +343,8 @@ def test_a_package_that_is_missing(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pipeline.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"step 1-window_optimizer needs optuna.*mpi,ml"):
         rig()
+    with pytest.raises(UsageError, match=r"step 5-anti_overfit needs .*torch or lightgbm"):
+        rig("--start-step", 5)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +353,7 @@ def test_a_package_that_is_missing(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
         (("--draws", "none.json"), "none.json"),
         (("--draws", "-"), "must be a file"),
         (("--start-step", 6, "--end-step", 1), "comes after"),
-        (("--start-step", 6), "start there"),
+        (("--start-step", 6), "needs the results of step 5-anti_overfit"),
     ],
 )
 def test_what_is_refused_before_anything_starts(argv: tuple[object, ...], said: str, rig: Rig) -> None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -33,7 +33,7 @@ from prng_mpi.errors import EXIT_MEANINGS, ExitCode, IntegrityError, PrngError, 
 from prng_mpi.history import read_history
 from prng_mpi.ledger import Ledger, identity_hash
 from prng_mpi.recipes import recipe
-from prng_mpi.statistics import format_count, need_for
+from prng_mpi.statistics import format_count, format_log10, need_for
 from prng_mpi.store import EventLog, write_json, write_text
 from prng_mpi.windows import Asked
 
@@ -52,24 +52,43 @@ OPTIMUM = ("recipe", "param", "sessions", "window_start", "window", "direction",
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the pipeline. number: as users say it; inputs: options that name the folder of an earlier step; gate: it tells
-    signal from noise, and where it finds none the later steps have nothing to learn; packages: what root needs for it."""
+    """A step of the pipeline.
+
+    number: as users say it; inputs: options that name folders of earlier steps; spare: those of them that it can do without;
+    tells: its exit code tells signal from noise; gate: and where there is none, the later steps have nothing to learn;
+    packages: that root must have, A|B is either."""
 
     number: str
     name: str
     inputs: Mapping[str, str] = field(default_factory=dict)
+    spare: tuple[str, ...] = ()
+    tells: bool = False
     gate: bool = False
     packages: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.number}-{self.name}"
 
+    @property
+    def missing(self) -> list[str]:
+        """Packages that are not installed here."""
+        return [
+            words.replace("|", " or ")
+            for words in self.packages
+            if not any(importlib.util.find_spec(name) for name in words.split("|"))
+        ]
+
 
 STAGES = (
-    Stage("1", "window_optimizer", gate=True, packages=("optuna",)),
-    Stage("2", "sieve"),
-    Stage("6", "predict", {"run": "sieve"}),
-)
+    Stage("1", "window_optimizer", tells=True, gate=True, packages=("optuna",)),
+    Stage("2", "sieve", tells=True),
+    Stage("2.5", "scorer_meta", {"survivors": "sieve", "optimizer": "window_optimizer"}, ("optimizer",), packages=("optuna",)),
+    Stage("3", "full_scoring", {"survivors": "sieve", "optimizer": "window_optimizer", "scorer": "scorer_meta"}, ("optimizer", "scorer")),
+    Stage("4", "adaptive_meta", {"scores": "full_scoring"}),
+    Stage("5", "anti_overfit", {"scores": "full_scoring", "plan": "adaptive_meta"}, tells=True, gate=True,
+          packages=("optuna", "matplotlib", "torch|lightgbm|xgboost|catboost")),
+    Stage("6", "predict", {"models": "anti_overfit"}),
+)  # fmt: skip
 NAMES = {word: place for place, stage in enumerate(STAGES) for word in (stage.number, stage.name)}
 
 
@@ -172,6 +191,16 @@ class Told:
     seconds: float = 0.0
     summary: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def ends(self) -> bool:
+        """Whether there is no signal, and so nothing to learn for later steps."""
+        return self.stage.gate and self.code is ExitCode.NOTHING_FOUND
+
+    @property
+    def barren(self) -> bool:
+        """Whether it was to leave survivors, and left none."""
+        return self.code in COMPLETE and self.summary.get("survivors") == 0
+
 
 # -- before anything starts -----------------------------------------------------------------------------------------------
 
@@ -198,13 +227,14 @@ def prepare(o: PipelineOptions) -> tuple[Ground, list[Stage]]:
     for name in ("doctor", *(stage.name for stage in STAGES)):
         ground.given(name, OPTIMUM if name == "sieve" and _has_optimum(ground, chosen) else ())
     for stage in chosen:
-        missing = [name for name in stage.packages if importlib.util.find_spec(name) is None]
-        if missing:
+        if stage.missing:
             raise UsageError(
-                f"step {stage} needs {', '.join(missing)}, not installed here; launch/setup.sh mpi,ml installs it"
+                f"step {stage} needs {', '.join(stage.missing)}, not installed here; launch/setup.sh mpi,ml installs it"
             )
-        for name in stage.inputs.values():
+        for option_name, name in stage.inputs.items():
             before = STAGES[NAMES[name]]
+            if option_name in stage.spare:
+                continue
             if before not in chosen and _summary(ground.of(before)).get("exit_code") not in COMPLETE:
                 raise UsageError(
                     f"step {stage} needs the results of step {before}, and {ground.of(before)} has none: start there"
@@ -310,7 +340,8 @@ def task(ground: Ground, stage: Stage) -> Task:
         if ground.o.pool and "threshold" not in own:
             values["threshold"] = loosened(options(**values), ground.o.pool)
     known = config.describe(options)
-    inputs = {name: ground.of(STAGES[NAMES[before]]) for name, before in stage.inputs.items()}
+    folders = {name: ground.of(STAGES[NAMES[before]]) for name, before in stage.inputs.items()}
+    inputs = {name: path for name, path in folders.items() if name not in stage.spare or _content(path)}
     ready = options(**values | inputs)
     # The paths of inputs don't count, what they hold does.
     neutral = {
@@ -468,7 +499,7 @@ def run(o: PipelineOptions) -> ExitCode:
     if o.dry_run:
         return ExitCode.FOUND
     step.listen_for_signals(0)
-    began, code, told = time.monotonic(), ExitCode.FOUND, [Told(stage) for stage in chosen]
+    began, told = time.monotonic(), [Told(stage) for stage in chosen]
     identity = {"step": o.STEP, "draws": ground.draws, "modulus": o.modulus}
     with Ledger.open(ground.folder / "ledger.sqlite", identity), EventLog(ground.folder / "events.jsonl") as events:
         (ground.folder / "summary.json").unlink(missing_ok=True)
@@ -488,22 +519,11 @@ def run(o: PipelineOptions) -> ExitCode:
                 each.state, each.code, each.reason = "failed", ExitCode(error.exit_code), str(error)
             events.write("step_ended", step=each.stage.name, state=each.state, exit_code=each.code, reason=each.reason)
             say(sys.stdout, [(f"step {each.stage.number}", f"{each.stage.name} {each.state}: {statement(each)}")])
-            code = _weigh(each, code)
-            if code not in COMPLETE or (code is ExitCode.NOTHING_FOUND and not o.go_on):
+            if each.code not in COMPLETE or (each.ends and not o.go_on) or each.barren:
                 break
-        _conclude(ground, told, code, time.monotonic() - began)
+        code = _conclude(ground, told, time.monotonic() - began)
         events.close({"reason": "complete" if code in COMPLETE else code.name.lower(), "exit_code": int(code)})
     return code
-
-
-def _weigh(told: Told, before: ExitCode) -> ExitCode:
-    """The code of a pipeline that a step has ended in: the last step that tells signal from noise has the last word."""
-    assert told.code is not None
-    if told.code not in COMPLETE:
-        return told.code
-    if told.stage.name == "sieve" and not told.summary["survivors"]:
-        return ExitCode.NOTHING_FOUND
-    return told.code if told.stage.gate else before
 
 
 def _say_plan(ground: Ground, chosen: list[Stage]) -> None:
@@ -521,12 +541,13 @@ def _say_plan(ground: Ground, chosen: list[Stage]) -> None:
 def statement(told: Told) -> str:
     """A step's end in a line."""
     s, code = told.summary, told.code
-    if told.state == "not run" or code is None:
+    if code is None:
         return "not run"
     if told.state == "failed":
         return f"{code.name.replace('_', ' ')} (exit {int(code)}): {told.reason}"
-    verdict = str(s.get("verdict") or ("found" if code is ExitCode.FOUND else "nothing found")).upper()
-    return "; ".join([verdict, *(text for name, tell in TELL.items() if name == told.stage.name and (text := tell(s)))])
+    verdict = str(s.get("verdict") or "done").upper()
+    more = TELL[told.stage.name](s) if told.stage.name in TELL else ""
+    return f"{verdict}; {more}" if more else verdict
 
 
 def _optimum_words(s: dict[str, Any]) -> str:
@@ -546,32 +567,75 @@ def _sieve_words(s: dict[str, Any]) -> str:
     return f"{text}; best seed {best['seed']}, skip {best['skip']}, {best['matches']} matches" if best else text
 
 
-TELL = {"window_optimizer": _optimum_words, "sieve": _sieve_words}
+def _scoring_words(s: dict[str, Any]) -> str:
+    best = s["best"]
+    return (
+        f"{s['features']} features of {s['survivors']} survivors; seed {best['seed']} matches {best['matches']} of {best['draws']} draws "
+        f"after the window, E = {format_log10(best['log10_E'])}"
+    )
 
 
-def _conclude(ground: Ground, told: list[Told], code: ExitCode, wall: float) -> None:
-    """Write summary.json, tell how it ended and where the evidence stands."""
-    last = next((each for each in reversed(told) if each.code is not None), None)
-    ended = f"step {last.stage}" if last else "no step"
-    if code not in COMPLETE:
-        verdict, words = "unfinished", f"UNFINISHED: {ended} is not through; the same command goes on from there"
-    elif code is ExitCode.NOTHING_FOUND:
-        verdict, words = "no signal", f"NO SIGNAL: {ended} finds no more than chance gives"
-        if last is not told[-1]:
-            words += ", and models fitted to noise would show noise, so the later steps did not run (--go-on runs them)"
+def _planner_words(s: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {s[name]}" for name in ("pool_size", "width", "depth", "epochs", "trials")
+    )
+
+
+def _learning_words(s: dict[str, Any]) -> str:
+    pool = s["pool"]
+    return (
+        f"gate {s['gate']}: {pool['hits']} of {pool['draws']} draws of the test are in the pool of {pool['size']} that {s['chosen']} ranks "
+        f"first, by chance {pool['by_chance']:.2g}, p = {format_log10(pool['log10_p'])}"
+    )
+
+
+TELL: dict[str, Callable[[dict[str, Any]], str]] = {
+    "window_optimizer": _optimum_words, "sieve": _sieve_words, "full_scoring": _scoring_words, "adaptive_meta": _planner_words,
+    "anti_overfit": _learning_words,
+}  # fmt: skip
+
+
+def looks(ground: Ground) -> int:
+    """How often the test of step 5 was looked at in this folder, with whatever models."""
+    learn = next(stage for stage in STAGES if stage.name == "anti_overfit")
+    return len([*(ground.folder / "earlier").glob(f"{learn}-*/test.json"), *ground.of(learn).glob("test.json")])
+
+
+def _conclude(ground: Ground, told: list[Told], wall: float) -> ExitCode:
+    """Write summary.json, tell how it ended and where the evidence stands; the exit code."""
+    ran = [each for each in told if each.code is not None]
+    last, tellers = ran[-1], [each for each in ran if each.stage.tells]
+    assert last.code is not None
+    if last.code not in COMPLETE:
+        code, verdict = last.code, "unfinished"
+        words = f"UNFINISHED: step {last.stage} is not through; the same command goes on from there"
+    elif last.barren:
+        code, verdict, words = ExitCode.NOTHING_FOUND, "no signal", "NO SIGNAL: no seed survived"
+    elif not tellers:
+        code, verdict, words = ExitCode.FOUND, "done", "DONE: none of these steps tells signal from noise"
+    elif tellers[-1].code is ExitCode.FOUND:
+        code, verdict, words = ExitCode.FOUND, "signal", f"SIGNAL by step {tellers[-1].stage}: {statement(tellers[-1])}"
     else:
-        verdict, words = "signal", f"SIGNAL, up to {ended}"
+        code, verdict = ExitCode.NOTHING_FOUND, "no signal"
+        words = f"NO SIGNAL: step {tellers[-1].stage} finds no more than chance gives"
+        if last is not told[-1]:
+            words += ", and models fitted to noise show noise, so the later steps did not run (--go-on runs them)"
+    rows = [(f"step {each.stage.number}", f"{each.stage.name}: {statement(each)}") for each in told]
+    if (many := looks(ground)) > 1 and any(each.stage.name == "anti_overfit" for each in ran):
+        rows.append(("test", f"{many} looks at the same draws, with other options or inputs: multiply its p by {many}"))
     steps = [
         {
-            "number": t.stage.number, "name": t.stage.name, "folder": str(ground.of(t.stage)), "state": t.state,
-            "exit_code": None if t.code is None else int(t.code), "statement": statement(t), "seconds": t.seconds,
+            "number": each.stage.number, "name": each.stage.name, "folder": str(ground.of(each.stage)), "state": each.state,
+            "exit_code": None if each.code is None else int(each.code), "statement": statement(each), "seconds": each.seconds,
         }
-        for t in told
+        for each in told
     ]  # fmt: skip
-    summary = {"verdict": verdict, "exit_code": int(code), "statement": words, "steps": steps, "wall_seconds": wall}
+    summary = {
+        "verdict": verdict, "exit_code": int(code), "statement": words, "steps": steps, "test_looks": many, "wall_seconds": wall,
+    }  # fmt: skip
     write_json(ground.folder / "summary.json", summary)
-    rows = [(f"step {t.stage.number}", f"{t.stage.name}: {statement(t)}") for t in told]
     say(sys.stdout, [("", ""), *rows, ("verdict", words), ("results", str(ground.folder))])
+    return code
 
 
 if __name__ == "__main__":
