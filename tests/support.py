@@ -214,6 +214,30 @@ def uniform(seed: int, count: int, modulus: int) -> list[int]:
     return [int(d) for d in np.random.Generator(np.random.PCG64(seed)).integers(0, modulus, count)]
 
 
+def java_draws(seed: int, count: int, skip: int, modulus: int = 1000) -> list[int]:
+    """nextInt(modulus) of java.util.Random(seed) as its documentation has it, `skip` calls before each draw."""
+    state = (seed ^ 0x5DEECE66D) & (1 << 48) - 1
+    draws = []
+    for _ in range(count):
+        for _ in range(skip + 1):
+            while True:
+                state = (state * 0x5DEECE66D + 11) & (1 << 48) - 1
+                bits = state >> 17
+                value = bits % modulus
+                # The last range that is not whole is rejected.
+                if bits - value + modulus - 1 < 1 << 31:
+                    break
+        draws.append(value)
+    return draws
+
+
+def planted(seed: int, count: int, skip: int, noise: float) -> list[int]:
+    """Draws of java.util.Random, a share of which are replaced by others."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    other, wrong = rng.integers(0, 1000, count), rng.random(count) < noise
+    return [int(o) if w else d for d, o, w in zip(java_draws(seed, count, skip), other, wrong, strict=True)]
+
+
 def write_draws(folder: Path, draws: Sequence[int]) -> Path:
     """A draw history as a JSON list in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,10 @@ from prng_mpi import kernels
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
     0: "admission analysis checks errors records config history hybrid jobfile kernels observations progress recipes scheduler "
-    "search spaces statistics profiles windows",
+    "features search spaces statistics profiles windows",
     1: "comm spawn hostfile memory ledger store study devices",
-    2: "startup farm display step findings siblings router runs figures facts trials course",
-    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer pipeline supervise __main__ __init__",
+    2: "startup farm display step findings siblings router runs figures facts trials course streams",
+    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta pipeline supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
@@ -26,6 +26,7 @@ BESIDE = {("store", "ledger"), ("devices", "spawn"), ("memory", "spawn"), ("host
           ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "course"), ("trials", "farm"),
           ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"), ("course", "step")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "optuna": {"study"},
+          "torch": {"full_scoring"}, "array_api_compat": {"features"},
           "numpy": None}  # fmt: skip
 
 

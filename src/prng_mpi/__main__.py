@@ -22,6 +22,8 @@ STEPS = {
     "report": "one HTML file with verdict, evidence, figures and provenance of a run",
     "doctor": "what would stop or spoil a run on these hosts, and the remedy",
     "window_optimizer": "which window, skips, threshold, direction and recipe have evidence: trials beside decoys",
+    "scorer_meta": "which parameters of the features rank planted seeds above chance survivors",
+    "full_scoring": "what is seen of each survivor up to several cuts in time, and what it hits after them",
     "pipeline": "steps 1 to 6 one after another, in one folder; only what changed runs again",
     "supervise": "run an mpirun command to its end, over lost hosts",
     "bench": "measure the devices of all ranks, or this program against another",

@@ -145,6 +145,8 @@ def _asked(identity: dict[str, Any], folder: Path) -> tuple[tuple[int, int], str
         return (int(first), int(end)), "seeds"
     if "jobs" in identity:
         return (0, int(identity["jobs"])), "jobs"
+    if "survivors" in identity:
+        return (0, int(identity["survivors"])), "survivors"
     raise UsageError(f"{folder} is of a step that has no progress to show: its results are in summary.json")
 
 

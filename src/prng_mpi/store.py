@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import hashlib
 import importlib
+import io
 import json
 import math
 import os
@@ -360,6 +361,41 @@ def open_scores(path: Path | str) -> Scores:
         raise IntegrityError(
             f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
         ) from error
+
+
+def open_attributes(path: Path | str, step: str) -> dict[str, Any]:
+    """The root attributes of a step's results.h5, given as that file or as the folder of the run; what was a mapping or list
+    as JSON.
+
+    Raises:
+        UsageError: no such file, or one of another step.
+        IntegrityError: not such a file, or damaged.
+    """
+    import h5py
+
+    path = Path(path)
+    if path.is_dir():
+        path /= "results.h5"
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist; name the folder of a finished {step}")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        there = json.loads(attributes["identity"]).get("step", "sieve")
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
+        ) from error
+    if there != step:
+        raise UsageError(f"{path} is of {there}; name the folder of a finished {step}")
+    return attributes
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays by name as .npz, whole or not at all. Raises PrngError: the disk is full or fails."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    _replace(path, content.getvalue())
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
