@@ -48,6 +48,12 @@ class UsageError(PrngError):
     exit_code = ExitCode.USAGE
 
 
+class NoSignal(PrngError):
+    """What was asked for needs a signal, and none was found: the answer, and not a failure."""
+
+    exit_code = ExitCode.NOTHING_FOUND
+
+
 class DeviceError(PrngError):
     """A device can't be opened, compiled for, or trusted."""
 

@@ -242,15 +242,16 @@ def pool_hits(predicted: Counts, draws: Counts, chances: Floats) -> PoolHits:
 def merged(values: Counts, p: Floats, chance: float) -> tuple[Counts, Floats]:
     """The distinct values that survivors name for one draw, the likeliest first, and the probability of each.
 
-    values, p: what each names and how likely it is to be right, (k,). A survivor that knows nothing is right with `chance`; what
-    it has above, e = (p - chance) / (1 - chance), is its probability of knowing. A value that several name is known if any knows,
-    else it has the chance of any value, once."""
+    values, p: what each names and how likely it is to be right, (k,). A survivor that knows nothing is right with `chance`; what it
+    has above, e = (p - chance) / (1 - chance), is its probability of knowing, each on its own. A value that several name is known
+    if any of them knows; values of which only one can be the draw share what is known by their probabilities; where nobody
+    knows, each distinct value has its chance, once."""
     knows = np.clip((p - chance) / (1 - chance), 0.0, 1.0)
     distinct, place = np.unique(values, return_inverse=True)
-    nobody = np.ones(len(distinct))
-    np.multiply.at(nobody, place, 1 - knows)
-    probability = 1 - nobody * (1 - chance)
-    # No draw has two values: where several are claimed to be known, each has its part.
-    probability /= max(1.0, float(probability.sum()))
+    ignorant = np.ones(len(distinct))
+    np.multiply.at(ignorant, place, 1 - knows)
+    known, nobody = 1 - ignorant, float(np.prod(ignorant))
+    share = known / known.sum() if known.any() else known
+    probability = (1 - nobody) * share + nobody * chance
     order = np.lexsort((distinct, -probability))
     return distinct[order].astype(np.uint32), probability[order]

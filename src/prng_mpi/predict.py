@@ -1,7 +1,9 @@
-"""Floor 3: predict. The outputs of a found seed at any distance, before or after the draws that it explains.
+"""Floor 3: predict, step 6 of the pipeline. The outputs of a found seed at any distance, before or after the draws that it
+explains; or the next draws by a pool of survivors that a model ranks first.
 
 python -m prng_mpi.predict --recipe java.nextInt --modulus 1000 --seed 42 --from 0 --count 20
-python -m prng_mpi.predict --run results/java.nextInt-1a2b3c4d"""
+python -m prng_mpi.predict --run results/java.nextInt-1a2b3c4d
+python -m prng_mpi.predict --models results/anti_overfit-1a2b3c4d"""
 
 from __future__ import annotations
 
@@ -14,19 +16,41 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from prng_mpi import config, step
 from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.devices.predict import Predictor
 from prng_mpi.display import duration, say
-from prng_mpi.errors import ExitCode, IntegrityError, UsageError
+from prng_mpi.errors import ExitCode, IntegrityError, NoSignal, UsageError
 from prng_mpi.history import read_history
+from prng_mpi.learning import merged, ranking
+from prng_mpi.ledger import Ledger, identity_hash
+from prng_mpi.pools import Stock, held_against, random_pools
 from prng_mpi.recipes import recipe
-from prng_mpi.store import read_results
+from prng_mpi.statistics import clopper_pearson, format_log10
+from prng_mpi.store import EventLog, read_results, read_tables, to_json, write_json, write_tables
 from prng_mpi.windows import calls_to_the_end
 
 PER_LINE = 20
+# Values of the next draw that are said; results.h5 has all.
+SHOWN = 10
+
+PREDICTED = np.dtype(
+    [
+        ("draw", "<u8"),
+        ("place", "<u4"),
+        ("value", "<u4"),
+        ("probability", "<f8"),
+        ("chance", "<f8"),
+        ("survivors", "<u4"),
+    ]
+)
+PREDICTED_COLUMNS = (
+    "one row for each draw after the history and each distinct value that the pool names, the likeliest first; draw: index in the history; "
+    "survivors: of the pool that name it"
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +69,18 @@ class PredictOptions:
         None, "or the folder of a sieve: all of these from its best survivor; draw 0 is the window's first",
         metavar="DIR", section="Seed",
     )  # fmt: skip
+    models: Path | None = option(
+        None, "or the folder of an anti_overfit: the draws after the history by the survivors that it ranks first", metavar="DIR",
+        section="Seed",
+    )  # fmt: skip
     start: int | None = option(
         None, "first draw, such as 10**12 or --from=-20; not set: 0, or with --run the one after the history", flag="--from",
         metavar="I", section="Draws",
     )  # fmt: skip
     count: int = option(20, "how many draws", minimum=1, maximum=10**6, section="Draws")
+    output_dir: Path | None = option(
+        None, "with --models, folder of the run; not set: results/predict-HASH", metavar="DIR", section="Run"
+    )
     show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
     json: bool = option(False, "print all as JSON", section="Run")
 
@@ -67,17 +98,43 @@ class Stream:
     start: int
 
 
-def prepare(loaded: config.Loaded[PredictOptions]) -> Stream:
-    """Find out what stream is meant. Raises UsageError, or IntegrityError for a damaged run; step.Done."""
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Survivors that a model ranks first. now, tested: rows of the stock (k,), first-ranked first, as of the history's end and
+    as of the test, draws first to end - 1, which had no part in that ranking; p: probability of each of now to be right."""
+
+    stock: Stock
+    model: str
+    now: npt.NDArray[np.int64]
+    tested: npt.NDArray[np.int64]
+    p: npt.NDArray[np.float64]
+    first: int
+    end: int
+    identity: dict[str, Any]
+    folder: Path
+    config: str
+
+
+def prepare(loaded: config.Loaded[PredictOptions]) -> Stream | Pool:
+    """Find out what stream is meant, or which pool. Raises UsageError, NoSignal, or IntegrityError for a damaged run; step.Done."""
     o = loaded.value
+    for name, folder in (("run", o.run), ("models", o.models)):
+        taken = (
+            "recipe",
+            "param",
+            "modulus",
+            "seed",
+            "skip",
+            "offset",
+            *(("run", "start") if name == "models" else ()),
+        )
+        given = [other for other in taken if loaded.origins[other] != "default"]
+        if folder is not None and given:
+            flag = "from" if given[0] == "start" else given[0]
+            raise UsageError(f"--{name} {folder} brings its own --{flag}; leave one of the two out")
+    if o.models is not None:
+        return _of_models(o.models, o, config.to_toml(o))
     if o.run is not None:
-        given = [
-            name
-            for name in ("recipe", "param", "modulus", "seed", "skip", "offset")
-            if loaded.origins[name] != "default"
-        ]
-        if given:
-            raise UsageError(f"--run {o.run} brings its own --{given[0]}; leave one of the two out")
         return _of_run(o.run, o.start)
     if not o.recipe or o.seed is None:
         raise UsageError("name the stream: --recipe NAME and --seed S, or --run DIR for the best survivor of a sieve")
@@ -135,10 +192,43 @@ def _after(folder: Path, stored: dict[str, Any], identity: dict[str, Any]) -> in
     return call - 1
 
 
-def run(comm: Comm, o: PredictOptions, stream: Stream) -> ExitCode:
+def _of_models(folder: Path, o: PredictOptions, stored: str) -> Pool:
+    """The pool of what a model ranks first. Raises NoSignal where its gate is closed, UsageError where it is no such folder or its
+    study is not through."""
+    tables, attributes = read_tables(folder, "anti_overfit")
+    gate = attributes.get("gate")
+    if gate is None:
+        raise UsageError(f"{folder}: the study is not through; give its command again, then predict")
+    if gate != "open":
+        raise NoSignal(
+            f"{folder}: its gate is closed, p = {format_log10(float(attributes['log10_p']))}: there is no signal, and no pool is better "
+            "than any other"
+        )
+    scores = tables["scores"]
+    stock = Stock(
+        attributes["recipe"],
+        int(attributes["modulus"]),
+        json.loads(attributes["params"]),
+        scores,
+        tables["draws"]["draw"],
+    )
+    k = int(attributes["pool_size"])
+    now, tested = ranking(scores["score"])[:k], ranking(scores["tested"])[:k]
+    identity = {"step": "predict", "models": attributes["payload_hash"], "count": o.count}
+    return Pool(
+        stock, str(attributes["chosen"]), now, tested, scores["score"][now], int(attributes["test_start"]), int(attributes["test_end"]),
+        identity, o.output_dir or Path("results") / f"predict-{identity_hash(identity)[:8]}", stored,
+    )  # fmt: skip
+
+
+def run(comm: Comm, o: PredictOptions, asked: Stream | Pool) -> ExitCode:
     """Root's part; other ranks have none."""
     if comm.rank:
         return ExitCode.FOUND
+    return _run_stream(o, asked) if isinstance(asked, Stream) else _run_pool(o, asked)
+
+
+def _run_stream(o: PredictOptions, stream: Stream) -> ExitCode:
     began = time.monotonic()
     chosen = recipe(stream.recipe)
     predictor = Predictor(chosen, stream.modulus, stream.given)
@@ -170,6 +260,69 @@ def run(comm: Comm, o: PredictOptions, stream: Stream) -> ExitCode:
         rows.append((f"{stream.start + at}", " ".join(map(str, draws[at : at + PER_LINE]))))
     say(sys.stdout, rows)
     return ExitCode.FOUND
+
+
+def _run_pool(o: PredictOptions, pool: Pool) -> ExitCode:
+    """Predict, hold the pool against draws that had no part in it, and keep both."""
+    stock, k, span = pool.stock, len(pool.now), pool.end - pool.first
+    chance = 1 / stock.modulus
+    rows, after = [], len(stock.draws)
+    for i, values in enumerate(stock.predicted(pool.now, after, o.count).T):
+        distinct, p = merged(values, pool.p, chance)
+        for place, (value, probability) in enumerate(zip(distinct.tolist(), p.tolist(), strict=True)):
+            rows.append((after + i, place, value, probability, chance, int((values == value).sum())))
+    table = np.array(rows, PREDICTED)
+    past = held_against(stock, pool.tested, pool.first, span)
+    alone = held_against(stock, pool.tested[:1], pool.first, span)
+    luck = random_pools(stock, k, pool.first, span, seed=0)
+    backtest = {
+        "draws": span, "first": pool.first, "hits": past.hits, "rate": past.hits / span, "interval": clopper_pearson(past.hits, span),
+        "by_chance": past.chance, "log10_p": past.log10_p, "first_ranked_hits": alone.hits,
+        "first_ranked_interval": clopper_pearson(alone.hits, span), "random_pools": len(luck), "random_mean": float(luck.mean()),
+        "random_most": int(luck.max()), "random_reach": int((luck >= past.hits).sum()),
+    }  # fmt: skip
+    head = table[table["draw"] == after]
+    expected = float(head["probability"].sum())
+    first_ranked = stock.survivors[pool.now[0]]
+    summary = {
+        "exit_code": 0, "verdict": "predicted", "model": pool.model, "pool_size": k, "draw": after, "values": len(head),
+        "probability": expected, "chance": len(head) * chance, "backtest": backtest,
+        "first_ranked": {name: int(first_ranked[name]) for name in ("seed", "skip", "offset", "window_start")},
+    }  # fmt: skip
+    with Ledger.open(pool.folder / "ledger.sqlite", pool.identity), EventLog(pool.folder / "events.jsonl") as events:
+        attributes = {
+            "config": pool.config, "identity": pool.identity, "identity_hash": identity_hash(pool.identity), "model": pool.model,
+            "backtest": backtest, **step.provenance(),
+        }  # fmt: skip
+        tables = {
+            "pool": (table, PREDICTED_COLUMNS),
+            "luck": (luck.astype([("hits", "<u4")]), "hits of pools drawn at random, on the same draws"),
+        }
+        write_tables(pool.folder / "results.h5", tables, attributes)
+        write_json(pool.folder / "summary.json", summary)
+        events.close({"reason": "complete", "exit_code": 0})
+    if o.json:
+        told = [dict(zip(PREDICTED.names or (), row, strict=True)) for row in table.tolist()]
+        print(to_json(summary | {"pool": told}), flush=True)
+        return ExitCode.FOUND
+    said = [
+        ("pool", f"{k} survivors, ranked by {pool.model}; first seed {first_ranked['seed']}, skip {first_ranked['skip']}, offset {first_ranked['offset']}"),
+        ("backtest", _rate(past.hits, span) + f" draws {pool.first} to {pool.end - 1}, which had no part in the ranking, are among the {k}; by "
+         f"chance {past.chance:.2g}, {len(luck)} random pools: {luck.mean():.2g} on average, {luck.max()} at most"),
+        ("", _rate(alone.hits, span) + f" by the first alone, by chance {alone.chance:.2g}"),
+        ("next draw", f"number {after}: one of {len(head)} values with probability {expected:.3g}, by chance {len(head) * chance:.3g}"),
+        *(("value", f"{row['value']:>6}  probability {row['probability']:.3g}, by chance {chance:.3g}, of {row['survivors']} survivors")
+          for row in head[:SHOWN]),
+    ]  # fmt: skip
+    best = table[(table["place"] == 0) & (table["draw"] > after)]["value"].tolist()
+    said += [("then", " ".join(map(str, best[at : at + PER_LINE]))) for at in range(0, len(best), PER_LINE)]
+    say(sys.stdout, [*said, ("results", f"{pool.folder}/results.h5")])
+    return ExitCode.FOUND
+
+
+def _rate(hits: int, draws: int) -> str:
+    low, high = clopper_pearson(hits, draws)
+    return f"{hits} of {draws} ({hits / draws:.1%}, 95 % interval {low:.1%} to {high:.1%})"
 
 
 if __name__ == "__main__":
