@@ -48,10 +48,19 @@ class Passed:
         return found[0].read_text() if found else ""
 
 
-def through(draws: Path, folder: Path, *words: object, params: dict[str, Any] | None = None, timeout: float = 3600) -> Passed:
+def through(
+    draws: Path, folder: Path, *words: object, params: dict[str, Any] | None = None, timeout: float = 3600
+) -> Passed:
     """Run the pipeline on a history, on two ranks."""
     given = ["--draws", draws, "--recipe", "java.nextInt", "--np", 2, "--output-dir", folder, *words]
-    command = [sys.executable, "-m", "prng_mpi.pipeline", *map(str, given), "--params", json.dumps(PARAMS | (params or {}))]
+    command = [
+        sys.executable,
+        "-m",
+        "prng_mpi.pipeline",
+        *map(str, given),
+        "--params",
+        json.dumps(PARAMS | (params or {})),
+    ]
     began = time.monotonic()
     done = subprocess.run(
         command, cwd=TOP, env=environment(), timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -61,7 +70,9 @@ def through(draws: Path, folder: Path, *words: object, params: dict[str, Any] | 
 
 def row(name: str, count: int, passed: Passed) -> list[str]:
     """What the steps said of a history."""
-    first, sieve, learnt, last = (passed.said(step) for step in ("window_optimizer", "sieve", "anti_overfit", "predict"))
+    first, sieve, learnt, last = (
+        passed.said(step) for step in ("window_optimizer", "sieve", "anti_overfit", "predict")
+    )
     best, decoys = first["best"]["objective"], first["decoys"]["best_objective"]
     cells = [name, str(count), f"{best:.1f}, {decoys:.1f}"]
     cells.append(f"{sieve['survivors']}, {sieve['expected_by_chance']:.0f}" if sieve else "-")
@@ -109,7 +120,9 @@ def main() -> None:
         passed = through(write_draws(top / "planted", planted.noisy()), top / "planted" / "run")
         print(f"| {' | '.join(row('planted', len(planted.DRAWS), passed))} |", flush=True)
         bad += [] if passed.code == ExitCode.FOUND else ["planted"]
-    chance = [(f"random {n}", write_draws(top / f"random{n}", uniform(1000 + n, o.draws, 1000))) for n in range(o.random)]
+    chance = [
+        (f"random {n}", write_draws(top / f"random{n}", uniform(1000 + n, o.draws, 1000))) for n in range(o.random)
+    ]
     for name, path in [*((path.stem, path) for path in o.real), *chance]:
         params = {"anti_overfit": {"trials": o.trials}}
         passed = through(path, top / name.replace(" ", "") / "run", "--go-on", params=params)

@@ -82,7 +82,7 @@ class Stage:
 STAGES = (
     Stage("1", "window_optimizer", tells=True, gate=True, packages=("optuna",)),
     Stage("2", "sieve", tells=True),
-    Stage("2.5", "scorer_meta", {"survivors": "sieve", "optimizer": "window_optimizer"}, ("optimizer",), packages=("optuna",)),
+    Stage("2.5", "scorer_meta", {"survivors": "sieve"}, packages=("optuna",)),
     Stage("3", "full_scoring", {"survivors": "sieve", "optimizer": "window_optimizer", "scorer": "scorer_meta"}, ("optimizer", "scorer")),
     Stage("4", "adaptive_meta", {"scores": "full_scoring"}),
     Stage("5", "anti_overfit", {"scores": "full_scoring", "plan": "adaptive_meta"}, tells=True, gate=True,
@@ -351,7 +351,10 @@ def task(ground: Ground, stage: Stage) -> Task:
         "step": stage.name, "program": prng_mpi.__version__, "options": config.to_toml(replace(ready, **neutral)),
         "draws": ground.draws, "inputs": {name: _content(path) for name, path in inputs.items()},
     }  # fmt: skip
-    return Task(stage, folder, config.to_toml(ready), identity_hash(identity))
+    # What is not set is left to the step, which may refuse to be told twice.
+    unset = config.to_toml(options()).splitlines()
+    text = "".join(f"{line}\n" for line in config.to_toml(ready).splitlines() if line not in unset)
+    return Task(stage, folder, text, identity_hash(identity))
 
 
 def _content(folder: Path) -> str:
@@ -589,9 +592,20 @@ def _learning_words(s: dict[str, Any]) -> str:
     )
 
 
+def _prediction_words(s: dict[str, Any]) -> str:
+    past = s.get("backtest")
+    if not past:
+        return ""
+    low, high = past["interval"]
+    return (
+        f"draw {s['draw']} is one of {s['values']} values with probability {s['probability']:.3g}, by chance {s['chance']:.3g}; backtest "
+        f"{past['hits']} of {past['draws']} ({past['rate']:.1%}, {low:.1%} to {high:.1%})"
+    )
+
+
 TELL: dict[str, Callable[[dict[str, Any]], str]] = {
     "window_optimizer": _optimum_words, "sieve": _sieve_words, "full_scoring": _scoring_words, "adaptive_meta": _planner_words,
-    "anti_overfit": _learning_words,
+    "anti_overfit": _learning_words, "predict": _prediction_words,
 }  # fmt: skip
 
 

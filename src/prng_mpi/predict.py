@@ -199,7 +199,12 @@ def _of_models(folder: Path, o: PredictOptions, stored: str) -> Pool:
     gate = attributes.get("gate")
     if gate is None:
         raise UsageError(f"{folder}: the study is not through; give its command again, then predict")
+    identity = {"step": "predict", "models": attributes["payload_hash"], "count": o.count}
+    own = o.output_dir or Path("results") / f"predict-{identity_hash(identity)[:8]}"
     if gate != "open":
+        # An answer, so it has a summary.
+        own.mkdir(parents=True, exist_ok=True)
+        write_json(own / "summary.json", {"exit_code": int(ExitCode.NOTHING_FOUND), "verdict": "no signal"})
         raise NoSignal(
             f"{folder}: its gate is closed, p = {format_log10(float(attributes['log10_p']))}: there is no signal, and no pool is better "
             "than any other"
@@ -214,10 +219,9 @@ def _of_models(folder: Path, o: PredictOptions, stored: str) -> Pool:
     )
     k = int(attributes["pool_size"])
     now, tested = ranking(scores["score"])[:k], ranking(scores["tested"])[:k]
-    identity = {"step": "predict", "models": attributes["payload_hash"], "count": o.count}
     return Pool(
         stock, str(attributes["chosen"]), now, tested, scores["score"][now], int(attributes["test_start"]), int(attributes["test_end"]),
-        identity, o.output_dir or Path("results") / f"predict-{identity_hash(identity)[:8]}", stored,
+        identity, own, stored,
     )  # fmt: skip
 
 
