@@ -2,58 +2,71 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 
-from prng_mpi.pools import Stock
+from prng_mpi.history import read_history
+from prng_mpi.ledger import canonical_json
+from prng_mpi.pools import kept, predicted
 from prng_mpi.records import CUT, SURVIVOR
-from prng_mpi.store import Scores, write_scores
+from prng_mpi.store import Scores, chunk_table, payload_hash, rank_table, write_results, write_scores
+from prng_mpi.streams import Streams
+from support import planted as planted_draws
+from support import uniform, write_draws
 
-MODULUS, SKIP = 1000, 3
+MODULUS, SKIP, WINDOW = 1000, 3, 20
 NAMES = ("match_rate", "recent_rate", "mod8_rate", "mod125_rate", "mean", "spread")
 TRUE_SEED = 2_345_678
 
 
-def history(draws: int, planted: bool, seed: int) -> np.ndarray:
-    """Draws of a java.util.Random, three calls before each, of which 30 % are replaced; or nothing but noise: '<u4' (draws,)."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    noise = rng.integers(0, MODULUS, draws).astype(np.uint32)
-    if not planted:
-        return noise
-    stream = stock(np.array([TRUE_SEED]), noise).predicted(np.array([0]), 0, draws)[0]
-    return np.where(rng.random(draws) < 0.3, noise, stream)
-
-
-def stock(seeds: np.ndarray, draws: np.ndarray) -> Stock:
-    """Survivors of these seeds."""
+def streams(seeds: np.ndarray, draws: np.ndarray) -> Streams:
+    """Survivors of these seeds, found in the first WINDOW draws."""
     survivors = np.zeros(len(seeds), SURVIVOR)
     survivors["seed"], survivors["skip"] = seeds, SKIP
-    return Stock("java.nextInt", MODULUS, {}, survivors, draws)
+    return kept(survivors, draws, "java.nextInt", MODULUS, {}, (0, 0, WINDOW))
+
+
+def sieve(folder: Path, own: Streams) -> str:
+    """The folder of a sieve that these survivors came from; its payload hash."""
+    folder.mkdir()
+    identity = {
+        "recipe": "java.nextInt", "modulus": MODULUS, "window_start": 0, "params": {}, "draws": own.history.draws[:WINDOW].tolist(),
+    }  # fmt: skip
+    found = payload_hash(own.survivors, "0")
+    none = np.zeros(0)
+    write_results(
+        folder / "results.h5", own.survivors, chunk_table([]), rank_table([], []), histogram=(none, none, none),
+        attributes={"identity": canonical_json(identity), "identity_hash": "0", "payload_hash": found, "config": ""},
+    )  # fmt: skip
+    return found
 
 
 def scores(
     folder: Path, planted: bool, survivors: int = 300, cuts: int = 5, span: int = 200, used: int = 600, seed: int = 1
 ) -> Scores:
     """A full_scoring's results.h5 in `folder`, and its history beside it: so many survivors at so many cuts, `used` draws before
-    the first of them and `span` in each label. The true seed, where it is planted, stands in the middle."""
+    the first of them and `span` in each label. TRUE_SEED is among them where it is planted."""
     folder.mkdir(parents=True, exist_ok=True)
     total = used + span * (cuts - 1)
-    draws = history(total, planted, seed)
-    (folder / "draws.json").write_text(json.dumps(draws.tolist()))
+    draws = read_history(
+        write_draws(folder, planted_draws(TRUE_SEED, total, SKIP, 0.3) if planted else uniform(seed, total, MODULUS))
+    ).draws
     seeds = np.random.Generator(np.random.PCG64(seed + 1)).choice(2**22, survivors, replace=False)
     if planted:
         seeds[survivors // 2] = TRUE_SEED
-    own = stock(seeds, draws)
-    streams = own.predicted(np.arange(survivors), 0, total)
-    right, ends = streams == draws, used + span * np.arange(cuts)
+    # In their order, as a sieve has them.
+    own = streams(np.sort(seeds), draws)
+    outputs = predicted(own, np.arange(survivors), 0, total)
+    right, ends = outputs == draws, used + span * np.arange(cuts)
     when = np.zeros(cuts, CUT)
     when["used_end"] = when["label_start"] = ends
     when["label_end"] = np.append(ends[1:], total)
     features = np.zeros((cuts, survivors, len(NAMES)), np.float32)
     for cut, end in enumerate(ends):
-        p, d = streams[:, :end], draws[:end]
+        p, d = outputs[:, :end], draws[:end]
         columns = (
             right[:, :end], right[:, end - 200 : end], p % 8 == d % 8, p % 125 == d % 125, p / MODULUS,
         )  # fmt: skip
@@ -65,7 +78,9 @@ def scores(
         np.zeros((cuts, 1), np.float32), labels.astype(np.uint32),
         {
             "recipe": "java.nextInt", "modulus": MODULUS, "params": {}, "schema_hash": "0", "identity": {"step": "full_scoring"},
-            "config": f"draws = {json.dumps(str(folder / 'draws.json'))}\n",
+            "config": "".join(f"{name} = {json.dumps(str(folder / place))}\n" for name, place in
+                              (("survivors", "sieve"), ("draws", "draws.json"))),
+            "survivors_hash": sieve(folder / "sieve", own), "data_hash": hashlib.sha256(draws.tobytes()).hexdigest(),
         },
     )  # fmt: skip
     write_scores(made)

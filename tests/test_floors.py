@@ -15,18 +15,19 @@ from prng_mpi import kernels
 PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
     0: "admission analysis checks errors records config history hybrid jobfile kernels observations progress recipes scheduler "
-    "features search spaces statistics profiles windows",
-    1: "comm spawn hostfile memory ledger store study devices",
-    2: "startup farm display step findings siblings router runs figures facts trials course streams",
-    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta pipeline supervise __main__ __init__",
+    "features learning search spaces statistics profiles windows",
+    1: "comm spawn hostfile memory ledger store study devices models",
+    2: "startup farm display step findings siblings router runs figures facts trials course streams fits pools",
+    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta adaptive_meta anti_overfit pipeline supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
 BESIDE = {("store", "ledger"), ("devices", "spawn"), ("memory", "spawn"), ("hostfile", "spawn"), ("display", "farm"), ("findings", "display"),
           ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "course"), ("trials", "farm"),
-          ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"), ("course", "step")}  # fmt: skip
+          ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"), ("course", "step"),
+          ("fits", "course"), ("fits", "farm"), ("fits", "router"), ("pools", "streams")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "optuna": {"study"},
-          "torch": {"full_scoring"}, "array_api_compat": {"features"},
+          "torch": {"full_scoring", "models"}, "lightgbm": {"models"}, "xgboost": {"models"}, "catboost": {"models"}, "array_api_compat": {"features"},
           "numpy": None}  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def test_no_python_asks_which_family_it_has(name: str) -> None:
 
 
 def _loaded(code: str) -> set[str]:
-    heavy = "('mpi4py', 'cupy', 'torch', 'scipy', 'h5py', 'optuna', 'sqlite3', 'matplotlib')"
+    heavy = "('mpi4py', 'cupy', 'torch', 'lightgbm', 'xgboost', 'catboost', 'scipy', 'h5py', 'optuna', 'sqlite3', 'matplotlib')"
     tell = f"import sys\nprint('LOADED', *[m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{tell}"], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split()[1:])
@@ -116,6 +117,7 @@ def test_a_rank_that_only_searches_loads_no_library_it_does_not_need() -> None:
     assert _loaded("import prng_mpi.sieve") <= {"sqlite3"}
     assert _loaded("import prng_mpi.jobs") <= {"sqlite3"}
     assert _loaded("import prng_mpi.window_optimizer") <= {"sqlite3"}
+    assert _loaded("import prng_mpi.anti_overfit") <= {"sqlite3"}
     search = (
         "import numpy as np\nfrom prng_mpi import devices, recipes, sieve\nfrom prng_mpi.search import Search\n"
         "r = recipes.recipe('java.nextInt')\nd = devices.open_device('cpu', r, 0)\n"

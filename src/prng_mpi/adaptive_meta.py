@@ -125,7 +125,8 @@ def pool_of(m: Measured) -> int:
     A true stream is seen if two things hold. It stands among the first k: chance survivors with as many hits among the draws
     that features use are fewer than k, and their number is N P(Bin(used, p) >= hits). And the gate, at p = 10^STRONG_LOG10, then
     tells k streams from luck: its hits and the luck of the k - 1 others reach the critical number of Bin(span, k p). The first
-    asks for a large pool where survivors are many, the second for a small one where the span is short."""
+    asks for a large pool where survivors are many, the second for a small one where the span is short. No pool names more than half
+    of the values."""
     most = max(1, min(m.survivors, int(0.5 / m.chance)))
     luck = m.survivors * 10.0 ** log10_tails(np.full(m.used, m.chance))
     shares = []

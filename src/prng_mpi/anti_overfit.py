@@ -19,7 +19,21 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import config, course, devices, figures, learning, memory, models, spawn, statistics, step, study
+from prng_mpi import (
+    config,
+    course,
+    devices,
+    figures,
+    learning,
+    memory,
+    models,
+    pools,
+    spawn,
+    statistics,
+    step,
+    streams,
+    study,
+)
 from prng_mpi.admission import limits_of, room_for
 from prng_mpi.comm import Comm
 from prng_mpi.config import format_size, option, parse_seconds, parse_size
@@ -29,12 +43,11 @@ from prng_mpi.display import say
 from prng_mpi.errors import ExitCode, IntegrityError, UsageError
 from prng_mpi.farm import Card, serve
 from prng_mpi.fits import MODELS, Fit, Ground, Runner
-from prng_mpi.history import read_history
 from prng_mpi.learning import CALIBRATION, Judgement, PoolHits, Split
 from prng_mpi.ledger import Ledger, identity_hash
-from prng_mpi.pools import Stock
 from prng_mpi.statistics import format_count, format_log10
-from prng_mpi.store import Scores, open_scores, read_tables, write_json, write_text
+from prng_mpi.store import Scores, open_attributes, open_scores, write_json, write_text
+from prng_mpi.streams import Streams
 
 # The pipeline's step, whose limits hold.
 STEP_NUMBER = 5
@@ -114,7 +127,7 @@ class LearnOptions:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A study that is ready to start. ground: without the labels of the test, which root reads when all is chosen; models: to try;
-    trials: without the final ones; width, depth, epochs: of networks; stock: whose streams they are."""
+    trials: without the final ones; width, depth, epochs: of networks; streams: of the survivors."""
 
     ground: Ground
     models: tuple[str, ...]
@@ -124,7 +137,7 @@ class Plan:
     depth: int
     epochs: int
     split: Split
-    stock: Stock
+    streams: Streams
     identity: dict[str, Any]
     folder: Path
     config: str
@@ -144,11 +157,11 @@ def prepare(loaded: config.Loaded[LearnOptions]) -> Plan:
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("this step draws a figure, and matplotlib is missing: pip install 'prng-mpi[models]'")
     chosen, left_out = _models(o.models)
-    scores, planned = open_scores(o.scores), read_tables(o.plan, "adaptive_meta")[1]
+    scores, planned = open_scores(o.scores), open_attributes(o.plan, "adaptive_meta")
     if planned["scores_hash"] != scores.content_hash:
         raise UsageError(f"{o.plan} was planned for other scores than {o.scores}: run adaptive_meta on these")
     parts = learning.split(scores.cuts)
-    stock = _stock(scores, o.draws)
+    read = _streams(scores, o.draws)
     spans = (scores.cuts["label_end"] - scores.cuts["label_start"]).astype(np.float64)
     before = parts.test
     ground = Ground(
@@ -160,11 +173,11 @@ def prepare(loaded: config.Loaded[LearnOptions]) -> Plan:
     identity = {
         "step": o.STEP, "scores": scores.content_hash, "plan": planned["identity_hash"], **network, "pool_size": pool_size,
         "models": {name: models.version(name) for name in chosen}, "trials": o.trials or int(planned["trials"]), "batch": o.batch,
-        "study_seed": o.study_seed, "optuna": version, "draws": hashlib.sha256(stock.draws.tobytes()).hexdigest(),
+        "study_seed": o.study_seed, "optuna": version, "draws": hashlib.sha256(read.history.draws.tobytes()).hexdigest(),
     }  # fmt: skip
     folder = o.output_dir or Path("results") / f"anti_overfit-{identity_hash(identity)[:8]}"
     plan = Plan(
-        ground, chosen, identity["trials"], pool_size, **network, split=parts, stock=stock, identity=identity, folder=folder,
+        ground, chosen, identity["trials"], pool_size, **network, split=parts, streams=read, identity=identity, folder=folder,
         config=config.to_toml(o),
     )  # fmt: skip
     _say_plan(plan, scores, left_out)
@@ -183,22 +196,20 @@ def _models(named: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
     return tuple(name for name, reason in why.items() if not reason), left_out
 
 
-def _stock(scores: Scores, draws: str) -> Stock:
+def _streams(scores: Scores, draws: str) -> Streams:
     """The streams of the scored survivors, beside the history that they were found in. Raises UsageError, IntegrityError."""
     try:
         stored = tomllib.loads(scores.attributes["config"])
-        source = draws or stored["draws"]
-        recipe, modulus = str(scores.attributes["recipe"]), int(scores.attributes["modulus"])
-        given = json.loads(scores.attributes["params"])
+        sieve, source = Path(stored["survivors"]), draws or stored["draws"]
+        known = (scores.attributes["survivors_hash"], scores.attributes["data_hash"])
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{scores.path} does not say what was scored ({error}); run full_scoring again") from error
-    history = read_history(source, tuple(stored.get("sessions", ())))
-    last = int(scores.cuts["used_end"][-1])
-    if len(history.draws) < last:
+    read = streams.read(sieve, source)
+    if (read.payload_hash, hashlib.sha256(read.history.draws.tobytes()).hexdigest()) != known:
         raise UsageError(
-            f"{source} has {len(history.draws)} draws, and {last} were scored: name the same history with --draws"
+            f"{sieve} or {source} is not what {scores.path} was made of: run full_scoring again, or give --draws"
         )
-    return Stock(recipe, modulus, given, scores.survivors, history.draws[:last])
+    return read
 
 
 def _say_plan(plan: Plan, scores: Scores, left_out: list[str]) -> None:
@@ -215,7 +226,7 @@ def _say_plan(plan: Plan, scores: Scores, left_out: list[str]) -> None:
         ("split", f"labels of {labels(parts.fit)} to learn, of {labels((parts.judge,))} to choose, of {labels((parts.test,))} to test, once"),
         ("network", f"{plan.width} wide, {plan.depth} deep, {plan.epochs} epochs at most; ensembles of {models.TREES} trees at most"),
         ("pool", f"the first {plan.pool_size} by the chosen model; by chance each draw is among them in {plan.pool_size} of "
-         f"{plan.stock.modulus} cases; the gate opens at p = {10**statistics.STRONG_LOG10:g}"),
+         f"{plan.streams.modulus} cases; the gate opens at p = {10**statistics.STRONG_LOG10:g}"),
     ]  # fmt: skip
     say(sys.stdout, rows)
     print(f"limits: {limits_of(STEP_NUMBER)}", flush=True)
@@ -336,7 +347,7 @@ def _conclude(done: Course[Fit], o: LearnOptions, plan: Plan) -> Conclusion:
         int(cut["label_start"]),
         int(cut["label_end"] - cut["label_start"]),
     )
-    chance = float(plan.stock.chances(first, draws).mean())
+    chance = float(pools.chances(plan.streams, first, draws).mean())
     tested = {}
     for name, (then, now) in predictions.items():
         base = float(good[name]["base"])
@@ -347,8 +358,8 @@ def _conclude(done: Course[Fit], o: LearnOptions, plan: Plan) -> Conclusion:
     summary = _summary(plan, chosen, tested, pool, draws) | {"failed": failed + lost}
     tables = _tables(plan, scores, chosen, tested, hits, draws)
     attributes = {
-        "gate": "open" if is_open else "closed", "chosen": chosen, "pool_size": plan.pool_size, "recipe": plan.stock.recipe,
-        "modulus": plan.stock.modulus, "params": plan.stock.given, "test_start": first, "test_end": first + draws,
+        "gate": "open" if is_open else "closed", "chosen": chosen, "pool_size": plan.pool_size, "recipe": plan.streams.recipe,
+        "modulus": plan.streams.modulus, "params": plan.streams.given, "window": [plan.streams.boundary, plan.streams.behind, plan.streams.ahead], "test_start": first, "test_end": first + draws,
         "log10_p": pool.log10_p, "permutation_p": tested[chosen].judged.top.p, "feature_names": list(scores.names),
         "scores_hash": plan.identity["scores"], "schema_hash": scores.attributes.get("schema_hash", ""),
     }  # fmt: skip
@@ -390,13 +401,13 @@ def _pool(plan: Plan, chosen: Tested, hits: npt.NDArray[np.uint32], first: int, 
     """What the chosen model ranks first, held against the draws of the test. Raises IntegrityError where these are not the draws
     that the labels were counted in."""
     rows = learning.ranking(chosen.test)[: plan.pool_size]
-    predicted = plan.stock.predicted(rows, first, draws)
-    there = plan.stock.draws[first : first + draws]
+    predicted = pools.predicted(plan.streams, rows, first, draws)
+    there = plan.streams.history.draws[first : first + draws]
     if ((predicted == there).sum(axis=1) != hits[rows]).any():
         raise IntegrityError(
             "the streams of the pool do not give the hits that the scores have: is --draws another history?"
         )
-    return learning.pool_hits(predicted, there, plan.stock.chances(first, draws))
+    return learning.pool_hits(predicted, there, pools.chances(plan.streams, first, draws))
 
 
 def _overfit(each: Tested) -> float:
@@ -446,7 +457,7 @@ def _tables(
             (name.encode(), feature.encode(), lost)
             for feature, lost in zip(scores.names, each.said["importance"], strict=True)
         ]
-    history = plan.stock.draws.astype([("draw", "<u4")])
+    history = plan.streams.history.draws.astype([("draw", "<u4")])
     return {
         "scores": (score, "one row for each survivor, as the sieve has them; score: probability that the next draw is what it predicts, by the "
                    "chosen model as of the history's end; tested: the same as of the test cut"),
@@ -470,7 +481,7 @@ def _card(
         "limits": "holds for draws that are made as those of the labels; no model knows when a generator is seeded anew",
         "data": {
             "scores_hash": plan.identity["scores"], "schema_hash": attributes["schema_hash"], "draws_hash": plan.identity["draws"],
-            "survivors": len(scores.survivors), "features": list(scores.names), "recipe": plan.stock.recipe, "modulus": plan.stock.modulus,
+            "survivors": len(scores.survivors), "features": list(scores.names), "recipe": plan.streams.recipe, "modulus": plan.streams.modulus,
             "labels": {name: [[int(cuts["label_start"][c]), int(cuts["label_end"][c])] for c in which] for name, which in
                        (("fit", plan.split.fit), ("choose", (plan.split.judge,)), ("test", (plan.split.test,)))},
         },

@@ -34,8 +34,8 @@ LEAST_DRAWS = analysis.LEAST_SAMPLES
 STREAM_LAGS, AGREEMENT_LAGS, HISTORY_LAGS = 10, 5, 5
 # Draws that a value is looked for in before it counts as unseen.
 UNSEEN_DRAWS = 500
-# Correlation above which of two columns one is enough, and survivors below which no such thing can be said.
-SAME, FEW = 0.999, 30
+# Correlation above which of two columns one is enough, survivors below which no such thing can be said, and that say it.
+SAME, FEW, MANY = 0.999, 30, 20_000
 
 
 @dataclass(frozen=True)
@@ -729,10 +729,11 @@ def of_history(d: npt.NDArray[Any], modulus: int, scorer: Scorer) -> tuple[tuple
 
 def dropped(names: tuple[str, ...], columns: Floats) -> dict[str, str]:
     """Which columns of (N, F) say nothing, and why: constant, or one before them over again (|r| > SAME, outliers, 2 % on
-    each side, brought in, as one true seed would correlate all columns). None of fewer than FEW survivors."""
+    each side, brought in, as one true seed would correlate all columns). None of fewer than FEW survivors; of many the first
+    MANY tell."""
     if len(columns) < FEW:
         return {}
-    values = columns.astype(np.float64)
+    values = columns[:MANY].astype(np.float64)
     # What float32 leaves of a constant.
     varies = values.std(axis=0) > 1e-6 * (np.abs(values).max(axis=0) + 1e-30)
     low, high = np.quantile(values, 0.02, axis=0, method="higher"), np.quantile(values, 0.98, axis=0, method="lower")
@@ -740,7 +741,7 @@ def dropped(names: tuple[str, ...], columns: Floats) -> dict[str, str]:
     inside = np.where(inside.std(axis=0) > 0, inside, values)
     centred = inside - inside.mean(axis=0)
     scaled = centred / np.where(varies, centred.std(axis=0), 1)
-    r = np.abs(scaled.T @ scaled) / len(columns)
+    r = np.abs(scaled.T @ scaled) / len(values)
     gone = {name: "constant" for name, moves in zip(names, varies, strict=True) if not moves}
     for j, name in enumerate(names):
         twin = next((names[i] for i in range(j) if r[i, j] > SAME and names[i] not in gone), None)

@@ -478,11 +478,13 @@ def _put_together(plan: Plan, parts: Parts) -> tuple[dict[str, Any], list[tuple[
         whole[c, :, : len(own)], whole[c, :, len(own) :] = table[c][:, own], skips[:, more]
     past = [features.of_history(d[cut["used_start"] : cut["used_end"]], read.modulus, plan.scorer) for cut in cuts]
     schema = features.schema(plan.scorer, read.modulus, bool(read.behind))
+    left, identity = tuple(names[j] for j in kept), identity_hash(plan.identity)
+    payload = labels_hash(identity, left, labels)
     scores = Scores(
-        plan.folder / "results.h5", read.survivors, cuts, tuple(names[j] for j in kept), tuple(columns[j].unit for j in kept),
+        plan.folder / "results.h5", read.survivors, cuts, left, tuple(columns[j].unit for j in kept),
         whole, past[0][0], np.stack([values for _, values in past]), labels,
         {
-            "config": plan.config, "identity": plan.identity, "identity_hash": identity_hash(plan.identity),
+            "config": plan.config, "identity": plan.identity, "identity_hash": identity, "payload_hash": payload,
             "schema": schema, "schema_hash": plan.identity["schema_hash"], "dropped": gone, "data_hash": plan.identity["draws"],
             "recipe": read.recipe, "modulus": read.modulus, "params": read.given, "scorer": plan.scorer.to_json(),
             "survivors_hash": read.payload_hash, "optimizer_hash": plan.identity["optimizer_hash"],
@@ -496,7 +498,7 @@ def _put_together(plan: Plan, parts: Parts) -> tuple[dict[str, Any], list[tuple[
     means = labels[:-1].mean(axis=1).tolist()
     summary = {
         "features": len(kept), "dropped": gone, "labels_mean": means, "labels_by_chance": chance, "best": best,
-        "payload_hash": scores_hash(scores),
+        "payload_hash": payload,
     }  # fmt: skip
     lines = [
         ("features", f"{len(kept)} of {len(names)} columns of survivors, {len(past[0][0])} of the history"),
@@ -522,12 +524,11 @@ def _best(plan: Plan, table: npt.NDArray[np.float32], names: tuple[str, ...]) ->
     }  # fmt: skip
 
 
-def scores_hash(scores: Scores) -> str:
-    """Hex SHA-256 over what was asked and the labels, which do not depend on a device's rounding as features do."""
-    digest = hashlib.sha256(
-        f"prng_mpi scores 1 {scores.attributes['identity_hash']} {' '.join(scores.names)}\n".encode()
-    )
-    digest.update(np.ascontiguousarray(scores.labels).tobytes())
+def labels_hash(identity: str, names: tuple[str, ...], labels: npt.NDArray[np.uint32]) -> str:
+    """Hex SHA-256 over what was asked, the columns kept and the labels, which do not depend on a device's rounding as features
+    do: the same for any number of ranks, after any kills."""
+    digest = hashlib.sha256(f"prng_mpi scores 1 {identity} {' '.join(names)}\n".encode())
+    digest.update(np.ascontiguousarray(labels, "<u4").tobytes())
     return digest.hexdigest()
 
 

@@ -17,7 +17,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,13 @@ Params = Mapping[str, float]
 # Most trees of an ensemble, and of rounds without a gain after which fitting ends, the share of the most.
 TREES = 400
 PATIENCE = 0.1
-# Values of a feature that trees tell apart: more than the usual 255, as the few survivors that matter stand at an end.
-BINS = 1023
+# Bins of a feature that trees tell apart, as many as all of them can on any device; of these at each end for one value each, since
+# the few survivors that matter stand there.
+BINS, ENDS = 254, 16
 # A leaf moves a logit by at most so much: where hits are rare, a whole Newton step leads far past the answer.
 STEP = 3.0
+# Where the bins of an ensemble lie, beside its own file.
+BINS_SUFFIX = ".bins.npy"
 BATCH = 1024
 
 
@@ -79,8 +82,16 @@ class Learner(ABC):
         """Fit at most `rounds` trees or epochs, with `judge` until it no longer gains on those; how many were best."""
 
     @abstractmethod
+    def seen(self, features: Matrix) -> Matrix:
+        """Features as the fitted model sees them, each column by itself: '<f4' (n, F)."""
+
+    @abstractmethod
+    def predict_seen(self, seen: Matrix) -> Floats:
+        """The probability of a hit, (n,)."""
+
     def predict(self, features: Matrix) -> Floats:
         """The probability of a hit, (n,)."""
+        return self.predict_seen(self.seen(features))
 
     @abstractmethod
     def save(self, path: Path) -> None:
@@ -126,11 +137,13 @@ class Network(Learner):
             width = int(params["width"])
         return nn.Sequential(*layers, nn.Linear(width, 1)).to(self.device)
 
+    def seen(self, features: Matrix) -> Matrix:
+        return np.asarray(np.arcsinh((features - self._mean) / self._spread), np.float32)
+
     def _there(self, features: Matrix) -> Any:
         import torch
 
-        scaled = np.arcsinh((features - self._mean) / self._spread)
-        return torch.from_numpy(scaled.astype(np.float32, copy=False)).to(self.device)
+        return torch.from_numpy(self.seen(features)).to(self.device)
 
     def fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
         import torch
@@ -177,12 +190,12 @@ class Network(Learner):
         weight = rows.draws / rows.draws.mean()
         return tuple(torch.from_numpy(each.astype(np.float32)).to(self.device) for each in (rows.share, weight))  # type: ignore[return-value]
 
-    def predict(self, features: Matrix) -> Floats:
+    def predict_seen(self, seen: Matrix) -> Floats:
         import torch
 
         self._net.eval()
         with torch.no_grad():
-            return _sigmoid(self._net(self._there(features))[:, 0].cpu().numpy())
+            return _sigmoid(self._net(torch.from_numpy(seen).to(self.device))[:, 0].cpu().numpy())
 
     def save(self, path: Path) -> None:
         import torch
@@ -199,17 +212,65 @@ class Network(Learner):
         self._net.load_state_dict(kept["state"])
 
 
-class LightGbm(Learner):
+class Trees(Learner):
+    """An ensemble of trees over bins. Libraries put a split at a value of the training rows, so that a true seed which is a little
+    weaker in the next cut falls to the wrong side; here it lies half way to the next bin, the same for all of them."""
+
+    _edges: Floats
+
+    def fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
+        self._edges = edges(rows.features)
+        held = replace(judge, features=self.seen(judge.features)) if judge else None
+        return self._fit(replace(rows, features=self.seen(rows.features)), held, params, rounds, seed)
+
+    def seen(self, features: Matrix) -> Matrix:
+        """The number of each value's bin."""
+        columns = [np.searchsorted(each, values) for each, values in zip(self._edges, features.T, strict=True)]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """In the library's own format, and the bins beside it."""
+        np.save(path.with_suffix(BINS_SUFFIX), self._edges)
+        self._save(path)
+
+    def load(self, path: Path) -> None:
+        self._edges = np.load(path.with_suffix(BINS_SUFFIX))
+        self._load(path)
+
+    @abstractmethod
+    def _fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int: ...
+
+    @abstractmethod
+    def _save(self, path: Path) -> None: ...
+
+    @abstractmethod
+    def _load(self, path: Path) -> None: ...
+
+
+def edges(features: Matrix) -> Floats:
+    """Edges of at most BINS bins for each column of (n, F), ascending, half way between values; what is not needed is infinite:
+    (F, BINS - 1)."""
+    found = np.full((features.shape[1], BINS - 1), np.inf)
+    for column, values in zip(found, features.T, strict=True):
+        kept = np.unique(values.astype(np.float64))
+        if len(kept) > BINS:
+            places = np.linspace(0, len(values) - 1, BINS - 2 * ENDS).round().astype(np.int64)
+            kept = np.unique(np.concatenate([kept[:ENDS], np.sort(values)[places], kept[-ENDS:]]))
+        column[: len(kept) - 1] = (kept[1:] + kept[:-1]) / 2
+    return found
+
+
+class LightGbm(Trees):
     """LightGBM; on the CPU, as its wheels have no CUDA or ROCm."""
 
     library, suffix = "lightgbm", ".txt"
 
-    def fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
+    def _fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
         import lightgbm
 
         # One value may be a bin, and one row a leaf: `leaf` is the weight that it needs.
         fixed = {
-            "objective": "cross_entropy", "metric": "cross_entropy", "max_bin": BINS, "min_data_in_bin": 1, "min_data_in_leaf": 1,
+            "objective": "cross_entropy", "metric": "cross_entropy", "max_bin": BINS + 1, "min_data_in_bin": 1, "min_data_in_leaf": 1,
             "max_delta_step": STEP, "num_threads": self.threads, "seed": seed, "deterministic": True, "force_row_wise": True,
             "verbosity": -1,
         }  # fmt: skip
@@ -223,19 +284,19 @@ class LightGbm(Learner):
         self._booster = lightgbm.train({**fixed, **chosen}, data, rounds, valid_sets=checked, callbacks=stop)
         return int(self._booster.best_iteration) if judge else rounds
 
-    def predict(self, features: Matrix) -> Floats:
-        return np.asarray(self._booster.predict(features, num_threads=self.threads), np.float64)
+    def predict_seen(self, seen: Matrix) -> Floats:
+        return np.asarray(self._booster.predict(seen, num_threads=self.threads), np.float64)
 
-    def save(self, path: Path) -> None:
+    def _save(self, path: Path) -> None:
         self._booster.save_model(str(path))
 
-    def load(self, path: Path) -> None:
+    def _load(self, path: Path) -> None:
         import lightgbm
 
         self._booster = lightgbm.Booster(model_file=str(path))
 
 
-class XgBoost(Learner):
+class XgBoost(Trees):
     """XGBoost."""
 
     library, suffix = "xgboost", ".json"
@@ -244,7 +305,7 @@ class XgBoost(Learner):
     def device(self) -> str:
         return "cuda" if self.kind == "cuda" else "cpu"
 
-    def fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
+    def _fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
         import xgboost
 
         if self.device == "cuda" and not xgboost.build_info().get("USE_CUDA"):
@@ -252,7 +313,7 @@ class XgBoost(Learner):
                 "this xgboost is built for CPUs only; pip install xgboost in place of xgboost-cpu, or give --device cpu"
             )
         fixed = {
-            "objective": "reg:logistic", "eval_metric": "logloss", "tree_method": "hist", "max_bin": BINS, "max_delta_step": STEP,
+            "objective": "reg:logistic", "eval_metric": "logloss", "tree_method": "hist", "max_bin": BINS + 1, "max_delta_step": STEP,
             "base_score": float(learning.sure(rows.base)), "nthread": self.threads, "device": self.device, "seed": seed,
         }  # fmt: skip
         chosen = {
@@ -273,21 +334,21 @@ class XgBoost(Learner):
             self._booster = self._booster[: self._booster.best_iteration + 1]
         return int(self._booster.num_boosted_rounds())
 
-    def predict(self, features: Matrix) -> Floats:
+    def predict_seen(self, seen: Matrix) -> Floats:
         import xgboost
 
-        return np.asarray(self._booster.predict(xgboost.DMatrix(features, nthread=self.threads)), np.float64)
+        return np.asarray(self._booster.predict(xgboost.DMatrix(seen, nthread=self.threads)), np.float64)
 
-    def save(self, path: Path) -> None:
+    def _save(self, path: Path) -> None:
         self._booster.save_model(str(path))
 
-    def load(self, path: Path) -> None:
+    def _load(self, path: Path) -> None:
         import xgboost
 
         self._booster = xgboost.Booster(model_file=str(path))
 
 
-class CatBoost(Learner):
+class CatBoost(Trees):
     """CatBoost: symmetric trees."""
 
     library, suffix = "catboost", ".cbm"
@@ -296,12 +357,12 @@ class CatBoost(Learner):
     def device(self) -> str:
         return "cuda" if self.kind == "cuda" else "cpu"
 
-    def fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
+    def _fit(self, rows: Rows, judge: Rows | None, params: Params, rounds: int, seed: int) -> int:
         import catboost
 
         fixed: dict[str, Any] = {
             "loss_function": "CrossEntropy", "boost_from_average": True, "thread_count": self.threads, "random_seed": seed,
-            "allow_writing_files": False, "logging_level": "Silent", "iterations": rounds,
+            "border_count": BINS, "allow_writing_files": False, "logging_level": "Silent", "iterations": rounds,
         }  # fmt: skip
         chosen = {"learning_rate": params["rate"], "depth": int(params["depth"]), "l2_leaf_reg": params["l2"]}
         # On a GPU it takes all columns for such a loss.
@@ -314,13 +375,13 @@ class CatBoost(Learner):
         )  # fmt: skip
         return int(self._model.tree_count_)
 
-    def predict(self, features: Matrix) -> Floats:
-        return _sigmoid(self._model.predict(features, prediction_type="RawFormulaVal", thread_count=self.threads))
+    def predict_seen(self, seen: Matrix) -> Floats:
+        return _sigmoid(self._model.predict(seen, prediction_type="RawFormulaVal", thread_count=self.threads))
 
-    def save(self, path: Path) -> None:
+    def _save(self, path: Path) -> None:
         self._model.save_model(str(path))
 
-    def load(self, path: Path) -> None:
+    def _load(self, path: Path) -> None:
         import catboost
 
         self._model = catboost.CatBoost()
@@ -425,9 +486,9 @@ def carry_out(request: Request) -> dict[str, Any]:
         learner.fit(rows, None, request.params, best, request.seed)
         features = np.load(data / "features.npy", mmap_mode="r")
         predictions = np.stack([learner.predict(np.asarray(features[cut])) for cut in request.final])
-        names = (f"{request.model}{learner.suffix}", f"{request.model}.npy")
-        learner.save(folder / names[0])
-        np.save(folder / names[1], predictions)
+        learner.save(folder / f"{request.model}{learner.suffix}")
+        np.save(folder / f"{request.model}.npy", predictions)
+        names = sorted(path.name for path in folder.glob(f"{request.model}.*"))
         said |= {
             "base": rows.base, "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
             "fit_r2": learning.r_squared(learner.predict(rows.features), rows.hits, rows.draws, rows.base),
@@ -440,12 +501,13 @@ def carry_out(request: Request) -> dict[str, Any]:
 def _importance(learner: Learner, held: Rows, base: float, seed: int) -> list[float]:
     """How much of the gain each feature's column (F,) carries: what is lost where the column is shuffled, by rows that the model
     was not fitted on. The same for every model (L. Breiman, Machine Learning 45 (2001) 5)."""
-    whole = learning.gain(learner.predict(held.features), held.hits, held.draws, base)
-    rng, x, lost = np.random.Generator(np.random.PCG64(seed)), held.features.copy(), []
+    seen = learner.seen(held.features)
+    whole = learning.gain(learner.predict_seen(seen), held.hits, held.draws, base)
+    rng, x, lost = np.random.Generator(np.random.PCG64(seed)), seen.copy(), []
     for column in range(x.shape[1]):
-        x[:, column] = held.features[rng.permutation(len(x)), column]
-        lost.append(whole - learning.gain(learner.predict(x), held.hits, held.draws, base))
-        x[:, column] = held.features[:, column]
+        x[:, column] = seen[rng.permutation(len(x)), column]
+        lost.append(whole - learning.gain(learner.predict_seen(x), held.hits, held.draws, base))
+        x[:, column] = seen[:, column]
     return lost
 
 

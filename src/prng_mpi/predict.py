@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import config, step
+from prng_mpi import config, pools, step
 from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.devices.predict import Predictor
@@ -27,10 +27,10 @@ from prng_mpi.errors import ExitCode, IntegrityError, NoSignal, UsageError
 from prng_mpi.history import read_history
 from prng_mpi.learning import merged, ranking
 from prng_mpi.ledger import Ledger, identity_hash
-from prng_mpi.pools import Stock, held_against, random_pools
 from prng_mpi.recipes import recipe
 from prng_mpi.statistics import clopper_pearson, format_log10
-from prng_mpi.store import EventLog, read_results, read_tables, to_json, write_json, write_tables
+from prng_mpi.store import EventLog, open_tables, read_results, to_json, write_json, write_tables
+from prng_mpi.streams import Streams
 from prng_mpi.windows import calls_to_the_end
 
 PER_LINE = 20
@@ -100,10 +100,10 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Survivors that a model ranks first. now, tested: rows of the stock (k,), first-ranked first, as of the history's end and
+    """Survivors that a model ranks first. now, tested: rows of the streams' survivors (k,), first-ranked first, as of the history's end and
     as of the test, draws first to end - 1, which had no part in that ranking; p: probability of each of now to be right."""
 
-    stock: Stock
+    streams: Streams
     model: str
     now: npt.NDArray[np.int64]
     tested: npt.NDArray[np.int64]
@@ -195,7 +195,7 @@ def _after(folder: Path, stored: dict[str, Any], identity: dict[str, Any]) -> in
 def _of_models(folder: Path, o: PredictOptions, stored: str) -> Pool:
     """The pool of what a model ranks first. Raises NoSignal where its gate is closed, UsageError where it is no such folder or its
     study is not through."""
-    tables, attributes = read_tables(folder, "anti_overfit")
+    tables, attributes = open_tables(folder, "anti_overfit")
     gate = attributes.get("gate")
     if gate is None:
         raise UsageError(f"{folder}: the study is not through; give its command again, then predict")
@@ -210,17 +210,14 @@ def _of_models(folder: Path, o: PredictOptions, stored: str) -> Pool:
             "than any other"
         )
     scores = tables["scores"]
-    stock = Stock(
-        attributes["recipe"],
-        int(attributes["modulus"]),
-        json.loads(attributes["params"]),
-        scores,
-        tables["draws"]["draw"],
-    )
+    read = pools.kept(
+        scores, tables["draws"]["draw"], attributes["recipe"], int(attributes["modulus"]), json.loads(attributes["params"]),
+        tuple(json.loads(attributes["window"])),
+    )  # fmt: skip
     k = int(attributes["pool_size"])
     now, tested = ranking(scores["score"])[:k], ranking(scores["tested"])[:k]
     return Pool(
-        stock, str(attributes["chosen"]), now, tested, scores["score"][now], int(attributes["test_start"]), int(attributes["test_end"]),
+        read, str(attributes["chosen"]), now, tested, scores["score"][now], int(attributes["test_start"]), int(attributes["test_end"]),
         identity, own, stored,
     )  # fmt: skip
 
@@ -268,26 +265,26 @@ def _run_stream(o: PredictOptions, stream: Stream) -> ExitCode:
 
 def _run_pool(o: PredictOptions, pool: Pool) -> ExitCode:
     """Predict, hold the pool against draws that had no part in it, and keep both."""
-    stock, k, span = pool.stock, len(pool.now), pool.end - pool.first
-    chance = 1 / stock.modulus
-    rows, after = [], len(stock.draws)
-    for i, values in enumerate(stock.predicted(pool.now, after, o.count).T):
+    read, k, span = pool.streams, len(pool.now), pool.end - pool.first
+    chance = 1 / read.modulus
+    rows, after = [], len(read.history.draws)
+    for i, values in enumerate(pools.predicted(read, pool.now, after, o.count).T):
         distinct, p = merged(values, pool.p, chance)
         for place, (value, probability) in enumerate(zip(distinct.tolist(), p.tolist(), strict=True)):
             rows.append((after + i, place, value, probability, chance, int((values == value).sum())))
     table = np.array(rows, PREDICTED)
-    past = held_against(stock, pool.tested, pool.first, span)
-    alone = held_against(stock, pool.tested[:1], pool.first, span)
-    luck = random_pools(stock, k, pool.first, span, seed=0)
+    past = pools.held_against(read, pool.tested, pool.first, span)
+    alone = pools.held_against(read, pool.tested[:1], pool.first, span)
+    luck = pools.random_pools(read, k, pool.first, span, seed=0)
     backtest = {
         "draws": span, "first": pool.first, "hits": past.hits, "rate": past.hits / span, "interval": clopper_pearson(past.hits, span),
         "by_chance": past.chance, "log10_p": past.log10_p, "first_ranked_hits": alone.hits,
-        "first_ranked_interval": clopper_pearson(alone.hits, span), "random_pools": len(luck), "random_mean": float(luck.mean()),
+        "first_ranked_interval": clopper_pearson(alone.hits, span), "random_pools": len(luck), "random_median": float(np.median(luck)),
         "random_most": int(luck.max()), "random_reach": int((luck >= past.hits).sum()),
     }  # fmt: skip
     head = table[table["draw"] == after]
     expected = float(head["probability"].sum())
-    first_ranked = stock.survivors[pool.now[0]]
+    first_ranked = read.survivors[pool.now[0]]
     summary = {
         "exit_code": 0, "verdict": "predicted", "model": pool.model, "pool_size": k, "draw": after, "values": len(head),
         "probability": expected, "chance": len(head) * chance, "backtest": backtest,
@@ -312,7 +309,7 @@ def _run_pool(o: PredictOptions, pool: Pool) -> ExitCode:
     said = [
         ("pool", f"{k} survivors, ranked by {pool.model}; first seed {first_ranked['seed']}, skip {first_ranked['skip']}, offset {first_ranked['offset']}"),
         ("backtest", _rate(past.hits, span) + f" draws {pool.first} to {pool.end - 1}, which had no part in the ranking, are among the {k}; by "
-         f"chance {past.chance:.2g}, {len(luck)} random pools: {luck.mean():.2g} on average, {luck.max()} at most"),
+         f"chance {past.chance:.2g}, {len(luck)} random pools: {np.median(luck):g} in the middle, {luck.max()} at most"),
         ("", _rate(alone.hits, span) + f" by the first alone, by chance {alone.chance:.2g}"),
         ("next draw", f"number {after}: one of {len(head)} values with probability {expected:.3g}, by chance {len(head) * chance:.3g}"),
         *(("value", f"{row['value']:>6}  probability {row['probability']:.3g}, by chance {chance:.3g}, of {row['survivors']} survivors")

@@ -139,33 +139,6 @@ def write_tables(path: Path, tables: Mapping[str, tuple[NDArray[np.void], str]],
     _replace(path, image)
 
 
-def read_tables(path: Path, step: str) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:
-    """The tables (n,) by name and the root attributes of what `write_tables` wrote, given as the results.h5 of a finished `step`
-    or as its folder.
-
-    Raises:
-        UsageError: no such file, or one of another step.
-        IntegrityError: not such a file, or damaged.
-    """
-    import h5py
-
-    path = path / "results.h5" if path.is_dir() else path
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist; name the folder of a finished {step}")
-    try:
-        with h5py.File(path, "r") as file:
-            attributes = {name: _plain(value) for name, value in file.attrs.items()}
-            tables = {name: file[name][:] for name in file if isinstance(file[name], h5py.Dataset)}
-        made_by = json.loads(attributes["identity"]).get("step", "sieve")
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise IntegrityError(
-            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
-        ) from error
-    if made_by != step:
-        raise UsageError(f"{path} was written by {made_by}; name the folder of a finished {step}")
-    return tables, attributes
-
-
 @dataclass(frozen=True, eq=False)
 class Results:
     """The content of a results.h5; docs/results.md describes every column and attribute.
@@ -389,6 +362,15 @@ def open_attributes(path: Path | str, step: str) -> dict[str, Any]:
     if there != step:
         raise UsageError(f"{path} is of {there}; name the folder of a finished {step}")
     return attributes
+
+
+def open_tables(path: Path | str, step: str) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:
+    """The tables (n,) by name and the root attributes of what `write_tables` wrote for a step; raises as `open_attributes`."""
+    import h5py
+
+    attributes, path = open_attributes(path, step), Path(path)
+    with h5py.File(path / "results.h5" if path.is_dir() else path, "r") as file:
+        return {name: values[:] for name, values in file.items() if isinstance(values, h5py.Dataset)}, attributes
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
