@@ -281,7 +281,7 @@ def test_steps_that_tell_nothing_give_no_verdict(rig: Rig) -> None:
 def test_a_second_look_at_the_test_is_told(rig: Rig) -> None:
     rig.does("anti_overfit", "touch $out/test.json")
     assert "looks at the same draws" not in rig()[1]
-    code, said = rig(anti_overfit={"trials": 3})
+    said = rig(anti_overfit={"trials": 3})[1]
     assert "2 looks at the same draws" in said and rig.summary["test_looks"] == 2
 
 

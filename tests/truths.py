@@ -23,8 +23,12 @@ import planted
 from prng_mpi.errors import ExitCode
 from support import TOP, environment, uniform, write_draws
 
-# Enough for a planted seed to be found by any study, and the whole of it for chance to have its chance.
-PARAMS = {"trials": 24, "seed_end": 4_000_000, "device": "cpu", "anti_overfit": {}}
+# What a planted seed is found with, and what chance is given; studies of chance are small, since there are many.
+PARAMS = {"window_optimizer": {"trials": 24, "seed_end": 4_000_000}, "device": "cpu"}
+SMALL = {
+    "window_optimizer": {"trials": 16, "seed_end": 1_000_000}, "scorer_meta": {"trials": 8, "plants": 32}, "anti_overfit": {"trials": 8},
+    "device": "cpu",
+}  # fmt: skip
 COLUMNS = ("history", "draws", "step 1: objective, decoys", "survivors, chance", "step 5: pool, p", "AUC (luck)", "R^2 (luck)",
            "step 6", "verdict", "seconds")  # fmt: skip
 
@@ -79,7 +83,7 @@ def row(name: str, count: int, passed: Passed) -> list[str]:
     if learnt:
         pool, model = learnt["pool"], learnt["models"][learnt["chosen"]]
         cells.append(f"{pool['hits']} of {pool['draws']}, {10 ** max(pool['log10_p'], -300):.2g}")
-        cells += [f"{model[m]:.3f} ({model[f'{m}_low']:.3f} to {model[f'{m}_high']:.3f})" for m in ("auc", "r2")]
+        cells += [f"{model[m]:.4f} ({model[f'{m}_low']:.4f} to {model[f'{m}_high']:.4f})" for m in ("auc", "r2")]
     else:
         cells += ["-"] * 3
     cells.append(last.get("verdict", "refused" if "gate" in passed.log("predict") else "-"))
@@ -107,9 +111,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--planted", action="store_true", help="a java.util.Random with 30 %% of its draws replaced")
     parser.add_argument("--random", type=int, default=0, help="so many histories of chance, of --draws draws")
-    parser.add_argument("--draws", type=int, default=2000, help="draws of a random history")
+    parser.add_argument("--draws", type=int, default=1500, help="draws of a random history")
     parser.add_argument("--real", type=Path, action="append", default=[], help="a history that is taken for chance")
-    parser.add_argument("--trials", type=int, default=8, help="trials of step 5 on draws of chance")
     parser.add_argument("--folder", type=Path, default=None)
     o = parser.parse_args()
     top = o.folder or Path(tempfile.mkdtemp(prefix="truths"))
@@ -117,15 +120,14 @@ def main() -> None:
     print(f"in {top}\n\n| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}", flush=True)
     bad = []
     if o.planted:
-        passed = through(write_draws(top / "planted", planted.noisy()), top / "planted" / "run")
+        passed = through(write_draws(top / "planted", planted.noisy()), top / "planted" / "run", params=PARAMS)
         print(f"| {' | '.join(row('planted', len(planted.DRAWS), passed))} |", flush=True)
         bad += [] if passed.code == ExitCode.FOUND else ["planted"]
     chance = [
         (f"random {n}", write_draws(top / f"random{n}", uniform(1000 + n, o.draws, 1000))) for n in range(o.random)
     ]
     for name, path in [*((path.stem, path) for path in o.real), *chance]:
-        params = {"anti_overfit": {"trials": o.trials}}
-        passed = through(path, top / name.replace(" ", "") / "run", "--go-on", params=params)
+        passed = through(path, top / name.replace(" ", "") / "run", "--go-on", "--pool", 2000, params=SMALL)
         count = len(json.loads(path.read_text()))
         print(f"| {' | '.join(row(name, count, passed))} |", flush=True)
         bad += [f"{name}: {text}" for text in null_failures(passed)]
