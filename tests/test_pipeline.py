@@ -423,17 +423,37 @@ def test_it_holds_no_mpi_and_no_gpu_library() -> None:
 # -- over mpirun ----------------------------------------------------------------------------------------------------------
 
 
-def test_steps_over_mpirun(tmp_path: Path) -> None:
-    draws = write_draws(tmp_path, planted.noisy(300))
+def over_mpirun(folder: Path, draws: list[int], *words: object, **params: Any) -> spawn.Finished:
+    """A small pipeline as a user starts it, on two ranks; seeds around the planted one."""
     seeds = f"{planted.SEED - 10_000}:{planted.SEED + 10_000}"
-    params = {"seeds": seeds, "trials": 6, "device": "cpu", "direction": ["forward"]}
-    params["window_optimizer"] = {"window": "30:40", "window_start": "0", "skip": "3", "threshold": "0.5"}
-    words = ["--draws", draws, "--recipe", "java.nextInt", "--np", 2, "--output-dir", tmp_path / "run", "--pool", 50,
-             "--params", json.dumps(params), "--end-step", 2]  # fmt: skip
-    command = [sys.executable, "-m", "prng_mpi.pipeline", *map(str, words)]
-    done = spawn.run(command, 120, environment())
+    given = {
+        "seeds": seeds, "device": "cpu", "direction": ["forward"],
+        "window_optimizer": {"trials": 6, "window": "30:40", "window_start": "0", "skip": "3", "threshold": "0.5"},
+        "scorer_meta": {"trials": 4, "plants": 8, "chance": 16},
+        "anti_overfit": {"trials": 2, "models": ["lightgbm"]},
+    } | params  # fmt: skip
+    flags = ["--draws", write_draws(folder, draws), "--recipe", "java.nextInt", "--np", 2, "--output-dir", folder / "run", "--pool", 50,
+             "--params", json.dumps(given), *words]  # fmt: skip
+    return spawn.run([sys.executable, "-m", "prng_mpi.pipeline", *map(str, flags)], 250, environment())
+
+
+def test_a_planted_seed_through_all_steps(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    done = over_mpirun(tmp_path, planted.noisy(900))
     assert done.status == 0, done.output
-    summary = json.loads((tmp_path / "run" / "2-sieve" / "summary.json").read_text())
-    assert summary["best"]["seed"] == planted.SEED
-    assert 5 < summary["survivors"] < 500
-    assert spawn.run(command, 120, environment()).output.count(" unchanged: ") == 2
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["verdict"] == "signal" and {each["state"] for each in summary["steps"]} == {"done"}
+    predicted = json.loads((tmp_path / "run" / "6-predict" / "summary.json").read_text())
+    low, high = predicted["backtest"]["first_ranked_interval"]
+    assert predicted["first_ranked"]["seed"] == planted.SEED and low < 0.7 < high
+    again = over_mpirun(tmp_path, planted.noisy(900))
+    assert again.output.count(" unchanged: ") == len(STAGES)
+
+
+def test_noise_through_all_steps(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    done = over_mpirun(tmp_path, uniform(3, 900, 1000), "--go-on")
+    assert done.status == ExitCode.NOTHING_FOUND, done.output
+    steps = json.loads((tmp_path / "run" / "summary.json").read_text())["steps"]
+    told = {each["name"]: each["exit_code"] for each in steps}
+    assert (told["window_optimizer"], told["anti_overfit"], told["predict"]) == (1, 1, 1)
