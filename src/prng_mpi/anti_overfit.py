@@ -336,7 +336,7 @@ def _conclude(done: Course[Fit], o: LearnOptions, plan: Plan) -> Conclusion:
     # By the cut that is there for it, and before the test is looked at.
     chosen = max(good, key=lambda name: float(good[name]["objective"]))
     predictions = {name: _predictions(plan, name, result) for name, result in good.items()}
-    _look(plan, chosen, {name: result["files"] for name, result in good.items()})
+    _look(plan, chosen, {name: result["files"][f"{name}.npy"] for name, result in good.items()})
     assert o.scores is not None
     scores = open_scores(o.scores)
     if scores.content_hash != plan.identity["scores"]:
@@ -385,9 +385,10 @@ def _predictions(plan: Plan, name: str, result: dict[str, Any]) -> npt.NDArray[n
     return loaded
 
 
-def _look(plan: Plan, chosen: str, files: dict[str, dict[str, str]]) -> None:
-    """Record the look at the test before it is taken. Raises IntegrityError where another was taken in this folder before."""
-    path, wanted = plan.folder / "test.json", {"chosen": chosen, "models": files}
+def _look(plan: Plan, chosen: str, predictions: dict[str, str]) -> None:
+    """Record the look at the test, with the hash of each model's predictions, before it is taken. Raises IntegrityError where
+    another was taken in this folder before."""
+    path, wanted = plan.folder / "test.json", {"chosen": chosen, "predictions": predictions}
     if path.exists():
         if json.loads(path.read_text()) != wanted:
             raise IntegrityError(
