@@ -59,6 +59,10 @@ class Scorer:
         if not 0 <= self.floor < math.inf:
             raise UsageError(f"scorer: a floor of {self.floor} standard deviations has no meaning")
 
+    def residues(self, modulus: int) -> tuple[int, ...]:
+        """The moduli that say something of values below `modulus`."""
+        return tuple(m for m in self.moduli if m < modulus)
+
     def to_json(self) -> str:
         """As a result file keeps it."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -199,7 +203,7 @@ def schema(scorer: Scorer, modulus: int, behind: bool) -> list[dict[str, str]]:
     """Name, unit and formula of each column, those of survivors, then of runs, then of histories."""
     columns: list[Feature | Skip] = [*registry(scorer, modulus, behind), *SKIPS]
     per = [{"name": f.name, "unit": f.unit, "formula": f.formula, "of": "survivor"} for f in columns]
-    return per + [{**each, "of": "history"} for each in _history_schema(scorer)]
+    return per + [{**each, "of": "history"} for each in _history_schema(scorer, modulus)]
 
 
 def schema_hash(columns: list[dict[str, str]]) -> str:
@@ -318,7 +322,7 @@ def _divergence(v: View, m: int) -> Array:
 
 
 def _residues(scorer: Scorer, modulus: int) -> Iterator[Feature]:
-    for m in (*scorer.moduli, modulus):
+    for m in (*scorer.residues(modulus), modulus):
         if m != modulus:
             yield Feature(
                 f"residue_{m}_match", "share", f"mean of [p mod {m} = d mod {m}] over all draws",
@@ -633,7 +637,9 @@ def score(v: View) -> Array:
     exact, s = 1 / v.modulus, v.scorer
     channels = [_z(v, v.equal[:, v.k :], exact)]
     channels += [_z(v, v.equal[:, max(v.k, v.draws - w) :], exact) for w in s.windows]
-    channels += [_z(v, v.same(("residue", m), _residue(v.modulus, m))[:, v.k :], _by_chance(v, m)) for m in s.moduli]
+    channels += [
+        _z(v, v.same(("residue", m), _residue(v.modulus, m))[:, v.k :], _by_chance(v, m)) for m in s.residues(v.modulus)
+    ]
     channels += [_z(v, _shifted(v, lag, ahead), exact) for lag in s.lags for ahead in (True, False)]
     above = v.xp.stack(channels, axis=1) - s.floor
     return v.xp.sum(v.xp.where(above > 0, above, v.xp.zeros_like(above)), axis=1)
@@ -680,7 +686,7 @@ def _history_columns(d: npt.NDArray[Any], modulus: int, scorer: Scorer) -> Itera
     yield "draws", "draws", "draws from the window's first to the cut", float(len(d))
     yield "draws_mean", "values", "mean of d", float(d.mean())
     yield "draws_std", "values", "standard deviation of d", float(d.std())
-    for m in (*scorer.moduli, modulus):
+    for m in (*scorer.residues(modulus), modulus):
         share = np.bincount(d % m, minlength=m) / len(d)
         seen = share[share > 0]
         yield (
@@ -713,8 +719,8 @@ def _history_columns(d: npt.NDArray[Any], modulus: int, scorer: Scorer) -> Itera
     )  # fmt: skip
 
 
-def _history_schema(scorer: Scorer) -> list[dict[str, str]]:
-    rows = _history_columns(np.arange(LEAST_DRAWS) % 2, 2, scorer)
+def _history_schema(scorer: Scorer, modulus: int) -> list[dict[str, str]]:
+    rows = _history_columns(np.arange(LEAST_DRAWS) % 2, modulus, scorer)
     return [{"name": name, "unit": unit, "formula": formula} for name, unit, formula, _ in rows]
 
 
