@@ -131,7 +131,7 @@ def test_all_steps_in_order_each_in_its_folder(rig: Rig) -> None:
     kinds = [event["kind"] for event in events(rig.run_folder)]
     assert kinds == ["start", *["step_started", "step_ended"] * len(STAGES), "final"]
     assert (rig.summary["verdict"], rig.summary["exit_code"]) == ("signal", 0)
-    assert "SIGNAL by step 5-anti_overfit: SIGNAL; gate open: 9 of 10 draws" in said
+    assert "SIGNAL: step 5-anti_overfit: gate open: 9 of 10 draws" in said
 
 
 def test_only_some_steps(rig: Rig) -> None:
@@ -297,6 +297,7 @@ def test_the_first_failed_step_is_the_end_and_says_why(code: int, rig: Rig) -> N
     ended, said = rig()
     assert (ended, rig.started) == (code, NAMES[:2])
     assert "the disk is full" in said and "UNFINISHED" in said
+    assert "before it SIGNAL, step 1-window_optimizer: best objective 9.0" in said
     assert [each["state"] for each in rig.summary["steps"]][:2] == ["done", "failed"]
     assert events(rig.run_folder)[-1]["exit_code"] == code
     # The same command goes on there.
@@ -446,6 +447,10 @@ def test_a_planted_seed_through_all_steps(tmp_path: Path) -> None:
     predicted = json.loads((tmp_path / "run" / "6-predict" / "summary.json").read_text())
     low, high = predicted["backtest"]["first_ranked_interval"]
     assert predicted["first_ranked"]["seed"] == planted.SEED and low < 0.7 < high
+    look = spawn.run(
+        [sys.executable, "-m", "prng_mpi.status", str(tmp_path / "run" / "5-anti_overfit")], env=environment()
+    )
+    assert look.status == 0 and "3 of 3 trials" in look.output
     again = over_mpirun(tmp_path, planted.noisy(900))
     assert again.output.count(" unchanged: ") == len(STAGES)
 

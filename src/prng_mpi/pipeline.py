@@ -39,6 +39,8 @@ from prng_mpi.windows import Asked
 
 # What another start with the same options need not do again.
 COMPLETE = (ExitCode.FOUND, ExitCode.NOTHING_FOUND)
+# What it goes on from as it is.
+RESUMABLE = (ExitCode.ABORTED, ExitCode.TIME_LIMIT, ExitCode.STOPPED, ExitCode.LOST_HOSTS)
 # Seconds: between looks at a step; between lines where there is no terminal; for a step to end in good order once it was
 # asked to, and at once; for the doctor.
 NAP, LINE_SECONDS, DRAIN, END, DOCTOR_SECONDS = 0.2, 60.0, 120.0, 30.0, 600.0
@@ -549,8 +551,11 @@ def statement(told: Told) -> str:
     if told.state == "failed":
         return f"{code.name.replace('_', ' ')} (exit {int(code)}): {told.reason}"
     verdict = str(s.get("verdict") or "done").upper()
-    more = TELL[told.stage.name](s) if told.stage.name in TELL else ""
-    return f"{verdict}; {more}" if more else verdict
+    return f"{verdict}; {_words(told)}" if _words(told) else verdict
+
+
+def _words(told: Told) -> str:
+    return TELL[told.stage.name](told.summary)
 
 
 def _optimum_words(s: dict[str, Any]) -> str:
@@ -568,6 +573,14 @@ def _sieve_words(s: dict[str, Any]) -> str:
     text = f"{format_count(s['survivors'])} survivors, by chance {format_count(float(s['expected_by_chance'] or 0))}"
     best = s.get("best")
     return f"{text}; best seed {best['seed']}, skip {best['skip']}, {best['matches']} matches" if best else text
+
+
+def _scorer_words(s: dict[str, Any]) -> str:
+    fresh = s.get("fresh")
+    if not fresh:
+        return ""
+    text = f"planted seeds stand above {fresh['optimum']:.1%} of chance survivors, with the defaults above {fresh['defaults']:.1%}"
+    return text + (f"; {s['warning']}" if s["warning"] else "")
 
 
 def _scoring_words(s: dict[str, Any]) -> str:
@@ -596,15 +609,16 @@ def _prediction_words(s: dict[str, Any]) -> str:
     past = s.get("backtest")
     if not past:
         return ""
-    low, high = past["interval"]
+    first, (low, high) = s["likeliest"][0], past["first_ranked_interval"]
     return (
-        f"draw {s['draw']} is one of {s['values']} values with probability {s['probability']:.3g}, by chance {s['chance']:.3g}; backtest "
-        f"{past['hits']} of {past['draws']} ({past['rate']:.1%}, {low:.1%} to {high:.1%})"
+        f"draw {s['draw']} is {first['value']} with probability {first['probability']:.3g}, and one of {s['values']} values with "
+        f"{s['probability']:.3g}, by chance {s['chance']:.3g}; on the test the first-ranked seed {s['first_ranked']['seed']} was right "
+        f"{past['first_ranked_hits']} times of {past['draws']} (95 % interval {low:.1%} to {high:.1%})"
     )
 
 
 TELL: dict[str, Callable[[dict[str, Any]], str]] = {
-    "window_optimizer": _optimum_words, "sieve": _sieve_words, "full_scoring": _scoring_words, "adaptive_meta": _planner_words,
+    "window_optimizer": _optimum_words, "sieve": _sieve_words, "scorer_meta": _scorer_words, "full_scoring": _scoring_words, "adaptive_meta": _planner_words,
     "anti_overfit": _learning_words, "predict": _prediction_words,
 }  # fmt: skip
 
@@ -618,22 +632,24 @@ def looks(ground: Ground) -> int:
 def _conclude(ground: Ground, told: list[Told], wall: float) -> ExitCode:
     """Write summary.json, tell how it ended and where the evidence stands; the exit code."""
     ran = [each for each in told if each.code is not None]
-    last, tellers = ran[-1], [each for each in ran if each.stage.tells]
+    last, tellers = ran[-1], [each for each in ran if each.stage.tells and each.code in COMPLETE]
     assert last.code is not None
-    if last.code not in COMPLETE:
-        code, verdict = last.code, "unfinished"
-        words = f"UNFINISHED: step {last.stage} is not through; the same command goes on from there"
-    elif last.barren:
-        code, verdict, words = ExitCode.NOTHING_FOUND, "no signal", "NO SIGNAL: no seed survived"
-    elif not tellers:
-        code, verdict, words = ExitCode.FOUND, "done", "DONE: none of these steps tells signal from noise"
-    elif tellers[-1].code is ExitCode.FOUND:
-        code, verdict, words = ExitCode.FOUND, "signal", f"SIGNAL by step {tellers[-1].stage}: {statement(tellers[-1])}"
-    else:
+    code, verdict, words = ExitCode.FOUND, "done", "none of these steps tells signal from noise"
+    if tellers and tellers[-1].code is ExitCode.FOUND:
+        verdict, words = "signal", f"step {tellers[-1].stage}: {_words(tellers[-1])}"
+    elif tellers:
         code, verdict = ExitCode.NOTHING_FOUND, "no signal"
-        words = f"NO SIGNAL: step {tellers[-1].stage} finds no more than chance gives"
-        if last is not told[-1]:
+        words = f"step {tellers[-1].stage} finds no more than chance gives"
+        if last.ends and last is not told[-1]:
             words += ", and models fitted to noise show noise, so the later steps did not run (--go-on runs them)"
+    if last.barren:
+        code, verdict, words = ExitCode.NOTHING_FOUND, "no signal", "no seed survived"
+    if last.code not in COMPLETE:
+        before = f"; before it {verdict.upper()}, {words}" if tellers else ""
+        code, verdict = last.code, "unfinished"
+        mended = "" if code in RESUMABLE else "once that is mended, "
+        words = f"step {last.stage} is not through; {mended}the same command goes on from there{before}"
+    words = f"{verdict.upper()}: {words}"
     rows = [(f"step {each.stage.number}", f"{each.stage.name}: {statement(each)}") for each in told]
     if (many := looks(ground)) > 1 and any(each.stage.name == "anti_overfit" for each in ran):
         rows.append(("test", f"{many} looks at the same draws, with other options or inputs: multiply its p by {many}"))

@@ -288,6 +288,7 @@ def _run_pool(o: PredictOptions, pool: Pool) -> ExitCode:
     summary = {
         "exit_code": 0, "verdict": "predicted", "model": pool.model, "pool_size": k, "draw": after, "values": len(head),
         "probability": expected, "chance": len(head) * chance, "backtest": backtest,
+        "likeliest": [{"value": int(row["value"]), "probability": float(row["probability"])} for row in head[:SHOWN]],
         "first_ranked": {name: int(first_ranked[name]) for name in ("seed", "skip", "offset", "window_start")},
     }  # fmt: skip
     with Ledger.open(pool.folder / "ledger.sqlite", pool.identity), EventLog(pool.folder / "events.jsonl") as events:
