@@ -17,7 +17,7 @@ typedef struct {
        with output `first` */
     u64 stride, first, positions;
     /* lanes only: how many outputs the glance at a group goes through before it leaves the rest to the full sieve; 0: no glance */
-    u64 reach;
+    u64 reach, shifts;
     /* draws on both sides of the boundary (sides.h): where each side stands in the table, what the second needs, slots for
        outputs before the seeded state; hybrid: misses in a row, events that a side can have at most */
     u64 ahead, behind, need_behind, positions_behind, misses, events;
@@ -94,7 +94,8 @@ FN w32 reduce64(w64 x, const search *q) {
 }
 
 /* Whether x mod M can be d: a multiplication in place of a division (H. S. Warren, Hacker's Delight, 10-17). True for a
-   few x below d as well, so a hint only says where to look closer; it adds one to the lane's hopes. A mapping's `refuses` says which lanes reject. */
+   few x below d as well, so a hint only says where to look closer; it adds one to the lane's hopes. A mapping that rejects a word does so where its
+   `strain` is above the limit. */
 FN w32 hint32(w32 hopes, w32 x, u32 d, const search *q) {
     u32 inverse = (u32)q->inverse;
     return count_upto(hopes, turn_right32(x * inverse - d * inverse, (u32)q->twos), all32((u32)q->quotient));
@@ -184,13 +185,9 @@ FN w32 map_go(raw x, w32 *value, const search *q) {
     return upto(u, all32((u32)q->limit));
 }
 
-FN w32 map_go_hint(w32 hopes, raw x, u32 d, const search *q) {
-    w32 u = high(x) & 0x7fffffffu;
-    if (q->power_of_two) return hopes - equal(u & (u32)(q->modulus - 1), all32(d));
-    return hint32(hopes, u, d, q);
-}
+FN w32 map_go_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, high(x) & 0x7fffffffu, d, q); }
 
-FN w32 map_go_refuses(raw x, const search *q) { return above(high(x) & 0x7fffffffu, all32((u32)q->limit)); }
+FN w32 map_go_strain(raw x, const search *q) { return high(x) & 0x7fffffffu; }
 #else
 FN w32 map_mod_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x, d, q); }
 
@@ -217,7 +214,7 @@ FN w32 map_java_hint(w32 hopes, raw x, u32 d, const search *q) {
     return hint32(hopes, x >> 1, d, q);
 }
 
-FN w32 map_java_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit << 1 | 1)); }
+FN w32 map_java_strain(raw x, const search *q) { return x >> 1; }
 
 /* java.util.Random.nextInt(a, a + M): a power of two takes the low bits of nextInt(), else as nextInt(M). JDK 17,
    jdk/internal/util/random/RandomSupport.java, boundedNextInt. */
@@ -234,7 +231,7 @@ FN w32 map_java_range_hint(w32 hopes, raw x, u32 d, const search *q) {
     return hint32(hopes, x >> 1, d, q);
 }
 
-FN w32 map_java_range_refuses(raw x, const search *q) { return map_java_refuses(x, q); }
+FN w32 map_java_range_strain(raw x, const search *q) { return map_java_strain(x, q); }
 
 /* (int)(nextFloat() * M), nextFloat() = next(24) 2^-24 and both floats: JDK 17, java/util/Random.java. */
 FN w32 map_single24(raw x, w32 *value, const search *q) {
@@ -293,12 +290,9 @@ FN w32 map_php(raw x, w32 *value, const search *q) {
     return upto(x, all32((u32)q->limit));
 }
 
-FN w32 map_php_hint(w32 hopes, raw x, u32 d, const search *q) {
-    if (q->power_of_two) return hopes - equal(x & (u32)(q->modulus - 1), all32(d));
-    return hint32(hopes, x, d, q);
-}
+FN w32 map_php_hint(w32 hopes, raw x, u32 d, const search *q) { return hint32(hopes, x, d, q); }
 
-FN w32 map_php_refuses(raw x, const search *q) { return above(x, all32((u32)q->limit)); }
+FN w32 map_php_strain(raw x, const search *q) { return x; }
 
 /* The high half of x M, again while the low half is below 2^32 mod M (D. Lemire, Fast random integer generation in an
    interval, ACM TOMACS 29(1), 2019), which of a power of two is the high bits: libstdc++ 12, bits/uniform_int_dist.h
@@ -317,9 +311,7 @@ FN w32 map_lemire_hint(w32 hopes, raw x, u32 d, const search *q) {
     return hopes - equal(mul_high32(x, (u32)q->modulus), all32(d));
 }
 
-FN w32 map_lemire_refuses(raw x, const search *q) {
-    return above(all32(~(u32)q->limit), x * (u32)q->modulus);
-}
+FN w32 map_lemire_strain(raw x, const search *q) { return ~(x * (u32)q->modulus); }
 
 /* (int)(rand() / (RAND_MAX + 1.0) * M) of C on glibc; Lua 5.3, lmathlib.c math_random. */
 FN w32 map_scaled31(raw x, w32 *value, const search *q) {

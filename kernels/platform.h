@@ -21,6 +21,9 @@
 #define BOTH_WAYS 1
 #endif
 
+/* What a GPU reads through this comes from its constant or read-only cache, since nothing that it writes may change it. */
+#define RESTRICT __restrict__
+
 #ifdef GPU
 #define FN static __device__ __forceinline__
 #define KERNEL extern "C" __global__ void
@@ -140,7 +143,24 @@ FN u32 any(w32 mask) {
 
 #endif
 
-FN w32 pick(w32 mask, w32 yes, w32 no) { return (yes & mask) | (no & ~mask); }
+FN w32 pick(w32 mask, w32 yes, w32 no) {
+#if LANES == 16 && defined(__AVX512F__)
+    return (w32)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)yes, (__m512i)no, 0xca);
+#else
+    return (yes & mask) | (no & ~mask);
+#endif
+}
+
+/* x ^ value in the lanes where y is odd. */
+FN w32 xor_where_odd(w32 x, w32 y, u32 value) {
+#if LANES == 16 && defined(__AVX512F__)
+    return (w32)_mm512_mask_xor_epi32((__m512i)x, _mm512_test_epi32_mask((__m512i)y, _mm512_set1_epi32(1)), (__m512i)x,
+                                      _mm512_set1_epi32((int)value));
+#else
+    return x ^ (-(y & 1u) & value);
+#endif
+}
+
 FN w64 pick64(w64 mask, w64 yes, w64 no) { return (yes & mask) | (no & ~mask); }
 FN w32 least(w32 a, w32 b) {
 #if LANES == 16 && defined(__AVX512F__)

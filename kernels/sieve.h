@@ -233,8 +233,8 @@ static u64 atomicAdd(u64 *at, u64 n) { u64 old = *at; *at += n; return old; }
 
 /* Seeds start .. start + count - 1, a thread every gridDim.x * blockDim.x. `found` counts every survivor; those past
    `capacity` are not written, and the host sees that by the count. */
-KERNEL sieve_grid(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
-                  u64 *found, u32 *buffer) {
+KERNEL sieve_grid(const search *RESTRICT q, const u32 *RESTRICT draws, const jump *RESTRICT jumps, u64 start, u64 count,
+                  hit *hits, u64 capacity, u64 *found, u32 *RESTRICT buffer) {
     u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
     for (u64 n = slot; n < count; n += slots) {
         best b = sieve_block(seeds_at(start + n, q), q, draws, jumps, PASS_BUFFER);
@@ -248,8 +248,8 @@ KERNEL sieve_grid(const search *q, const u32 *draws, const jump *jumps, u64 star
 }
 
 /* out[i * count + j] = output first + j of seeds[i] */
-KERNEL outputs_grid(const search *q, const jump *jumps, const u64 *seeds, u64 n, i64 first, u64 count, u32 *out,
-                    u32 *buffer) {
+KERNEL outputs_grid(const search *RESTRICT q, const jump *RESTRICT jumps, const u64 *seeds, u64 n, i64 first, u64 count,
+                    u32 *out, u32 *RESTRICT buffer) {
     u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
     for (u64 i = slot; i < n; i += slots) {
         u32 from = outputs_block((wseed)seeds[i], q, jumps, first, count, PASS_BUFFER);
@@ -287,14 +287,17 @@ void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jump
 #ifndef GROUP
 #define GROUP (LANE_BITS == 32 ? 8 : 4)
 #endif
-#define ALL _Pragma("GCC unroll 16") for (u32 b = 0; b < GROUP; b++)
+#define ALL _Pragma("GCC unroll 32") for (u32 b = 0; b < GROUP; b++)
 
 u32 lanes(void) { return LANES; }
 
-#ifdef REFUSES
-#define REFUSE(x) refused |= REFUSES(x, q)
+/* The greatest strain so far of a call's word. */
+#ifdef STRAIN
+#define STRAINED(x) strain = most(strain, STRAIN(x, q))
+#define REFUSED above(strain, all32((u32)q->limit))
 #else
-#define REFUSE(x) (void)(x)
+#define STRAINED(x) (void)(x)
+#define REFUSED all32(0)
 #endif
 
 #if LANES > 1 && defined(HINT)
@@ -310,13 +313,49 @@ FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
 
 #define EVERY_BLOCK ((1u << GROUP) - 1)
 
+#if defined(WORD_AT) && WORDS == 1
+#define OUTPUT(g, p) (anywhere ? WORD_AT(g, p) : take(g))
+#else
+#define OUTPUT(g, p) take(g)
+#endif
+
+/* `promising` of the groups' states for a search of one hypothesis, whose draws begin at output p and which looks at each
+   output once: nothing is kept. anywhere: outputs are had without those before them. have: outputs not to be looked at. */
+FN u32 glance_once(state *g, const search *q, const u32 *draws, u32 anywhere, u32 have, u32 p) {
+    u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach, s = (u32)q->skip_min;
+    w32 hopes[GROUP], strain = all32(0);
+    ALL hopes[b] = all32(0);
+    for (u32 i = 0;;) {
+        u32 d = draws[i];
+        if (p >= reach) return EVERY_BLOCK;
+        for (; have < p; have++) ALL {
+            raw x = OUTPUT(&g[b], have);
+            STRAINED(x);
+        }
+        ALL {
+            raw x = OUTPUT(&g[b], p);
+            STRAINED(x);
+            hopes[b] = HINT(hopes[b], x, d, q);
+        }
+        have++;
+        u32 left = k - ++i;
+        if (left < need && !any_above(hopes, need - left - 1, REFUSED)) return 0;
+        if (i == k) {
+            u32 blocks = 0;
+            ALL blocks |= (u32)!!any(above(hopes[b], all32(need - 1)) | REFUSED) << b;
+            return blocks;
+        }
+        p += s + 1;
+    }
+}
+
 /* Bit i: whether block i of the group that begins with seed `start` may hold a survivor. */
 FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps, word *kept) {
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach;
     state g[GROUP];
-    w32 hopes[GROUP], refused = all32(0);
+    w32 hopes[GROUP], strain = all32(0);
 #if defined(HAS_GROUP_SEEDING) && !defined(CLOCK_TIMES_PID)
-    GROUP_SEEDING(g, start, reach);
+    GROUP_SEEDING(g, start, q->shifts ? (u32)(q->skip_min + q->offset_min) : 0, reach);
 #else
     ALL SEEDING(&g[b], seeds_at(start + b * LANES, q), q->param);
 #endif
@@ -337,7 +376,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                     u32 d = draws[i];
                     ALL hopes[b] = HINT(hopes[b], take(&g[b]), d, q);
                     u32 left = k - ++i;
-                    if (left < need && !any_above(hopes, need - left - 1, refused)) break;
+                    if (left < need && !any_above(hopes, need - left - 1, REFUSED)) break;
                     if (i == k) return EVERY_BLOCK;
                     if (s) ALL leap(&g[b], over);
                 }
@@ -348,31 +387,18 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
 #endif
     u32 have = 0;
     if (q->skip_min == q->skip_max && q->offset_min == q->offset_max) {
-        /* One hypothesis looks at each output once: nothing is kept. */
-        u32 s = (u32)q->skip_min, p = (u32)(s + q->offset_min - q->first);
-        ALL hopes[b] = all32(0);
-        for (u32 i = 0;;) {
-            u32 d = draws[i];
-            if (p >= reach) return EVERY_BLOCK;
-            for (; have < p; have++) ALL {
-                raw x = take(&g[b]);
-                REFUSE(x);
-            }
-            ALL {
-                raw x = take(&g[b]);
-                REFUSE(x);
-                hopes[b] = HINT(hopes[b], x, d, q);
-            }
-            have++;
-            u32 left = k - ++i;
-            if (left < need && !any_above(hopes, need - left - 1, refused)) return 0;
-            if (i == k) {
-                u32 blocks = 0;
-                ALL blocks |= (u32)!!any(above(hopes[b], all32(need - 1)) | refused) << b;
-                return blocks;
-            }
-            p += s + 1;
+        u32 p = (u32)(q->skip_min + q->offset_min - q->first);
+#if defined(WORD_AT) && WORDS == 1
+        if (reach <= FIRST_WORDS) {
+            /* A word refused before the window puts the draws one later. To look for the draws there too is less work than to
+               look at every word before them. */
+            u32 blocks = glance_once(g, q, draws, 1, q->shifts ? p : 0, p);
+            for (u32 n = 1; n <= (u32)q->shifts && blocks != EVERY_BLOCK; n++)
+                blocks |= glance_once(g, q, draws, 1, p + n, p + n);
+            return blocks;
         }
+#endif
+        return glance_once(g, q, draws, 0, 0, p);
     }
     for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
         for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
@@ -384,18 +410,18 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                 for (; have <= p; have++) {
                     ALL {
                         raw x = take(&g[b]);
-                        REFUSE(x);
+                        STRAINED(x);
                         kept[have * GROUP + b] = x;
                     }
                 }
                 ALL hopes[b] = HINT(hopes[b], kept[p * GROUP + b], d, q);
                 u32 left = k - ++i;
-                if (left < need && !any_above(hopes, need - left - 1, refused)) break;
+                if (left < need && !any_above(hopes, need - left - 1, REFUSED)) break;
                 if (i == k) return EVERY_BLOCK;
                 p += s + 1;
             }
         }
-    return any(refused) ? EVERY_BLOCK : 0;
+    return any(REFUSED) ? EVERY_BLOCK : 0;
 }
 #endif
 

@@ -218,7 +218,7 @@ FN void make_row(u32 mode, state *g, u32 n, const square *sq) {
     }
 }
 
-#if defined(REFUSES) && defined(ADDS)
+#if defined(STRAIN) && defined(ADDS)
 typedef unsigned __int128 u128;
 
 /* The least t < end with low <= a t mod m <= high, where 0 < low <= high < m; else `end`. Euclid's algorithm on (m, a): a t passes
@@ -341,7 +341,7 @@ FN u64 pass_as(u32 mode, u64 start, u64 squares, const search *q, const u32 *dra
     *blocks = 0;
     for (u64 passed = 0; passed < squares; passed++, start += SIDE * SIDE) {
         u32 refused = 0;
-#if defined(REFUSES) && defined(ADDS)
+#if defined(STRAIN) && defined(ADDS)
         if (start / REGION + 1 != sq->marked) {
             sq->marked = start / REGION + 1;
             mark_refusals(start / REGION * REGION, q, sq);

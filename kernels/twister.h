@@ -33,24 +33,29 @@ FN void seed(state *g, wseed z, const u64 *param) {
 
 #if LANES > 1 && SEED_BITS == 32
 #define HAS_GROUP_SEEDING 1
+#define FIRST_WORDS (MT_N - MT_M)
 /* Sixteen chains hide the latency of a step: 4 instructions on ports that take 4 a cycle, 8.8 cycles until the next. */
 #define GROUP 16
 /* The seedings of a group, step by step side by side: one chain alone waits for its multiplications. For a short reach
-   the words between those that the outputs need stay in registers. */
-#define GROUP_SEEDING(g, start, reach)                                                                            \
+   only the words that outputs from..reach - 1 need leave the registers. */
+#define GROUP_SEEDING(g, start, from, reach)                                                                      \
     do {                                                                                                          \
-        u32 head = (reach) < MT_N - MT_M ? (reach) + 1 : MT_N, end = (reach) < MT_N - MT_M ? MT_M + (reach) : MT_N; \
+        u32 near = (reach) < FIRST_WORDS ? (from) : 0, head = (reach) < FIRST_WORDS ? (reach) + 1 : MT_N;           \
+        u32 end = (reach) < FIRST_WORDS ? MT_M + (reach) : MT_N, i = 1;                                             \
         w32 x[GROUP];                                                                                             \
         ALL {                                                                                                     \
             x[b] = seeds_from((start) + b * LANES);                                                               \
             mt_begin(&g[b], x[b]);                                                                                \
             g[b].seeded = MT_N;                                                                                   \
         }                                                                                                         \
-        u32 i = 1;                                                                                                \
+        for (; i < near; i++) ALL x[b] = MT_STEP(x[b], i);                                                        \
         for (; i < head; i++) ALL g[b].mt[i] = x[b] = MT_STEP(x[b], i);                                           \
-        for (; i < MT_M && i < end; i++) ALL x[b] = MT_STEP(x[b], i);                                             \
+        for (; i < MT_M + near && i < end; i++) ALL x[b] = MT_STEP(x[b], i);                                      \
         for (; i < end; i++) ALL g[b].mt[i] = x[b] = MT_STEP(x[b], i);                                            \
     } while (0)
+/* Output p of a group's seed, for p below FIRST_WORDS: no twisted word is needed, so they come in any order and leave the
+   state as it was. */
+#define WORD_AT(g, p) mt_temper(mt_twist((g)->mt[p], (g)->mt[(p) + 1], (g)->mt[(p) + MT_M]))
 #endif
 
 FN word mt_temper(w32 y) {

@@ -252,6 +252,10 @@ CASES = (
     Case("java.nextInt", 200_000, 5, 5, start=5370, count=320, planted=5625),
     Case("java.nextInt", 200_000, 5, 5, start=5370, count=320, planted=5625, square=False),
     Case("php71.mt_rand", 300_000, 5, 5, start=14_500, count=512, planted=14_561),
+    Case("libstdcxx.mt19937.uniform_int", 300_000, 5, 5, start=20_300, count=512, planted=20_387),
+    # Their third or fourth word is rejected, which is before the window; where that is rare, the draws are looked for one later.
+    Case("php71.mt_rand", 100_000, 5, 5, offsets=(10, 10), start=7_300, count=512, planted=7_445),
+    Case("php71.mt_rand", 1000, 5, 5, offsets=(10, 10), start=1_472_500, count=512, planted=1_472_677),
 )
 
 

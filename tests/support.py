@@ -73,7 +73,8 @@ class Run:
     are survived), or after the words of `launcher`. `patch` is Python to run in every rank before."""
 
     STEP = "sieve"
-    OPTIONS = "SieveOptions"
+    # Not set: the step's name with a capital.
+    OPTIONS = ""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class Run:
     ) -> None:
         call = ["-m", f"prng_mpi.{self.STEP}"]
         if patch:
-            main = f"step.main({self.STEP}.{self.OPTIONS}, {self.STEP}.prepare, {self.STEP}.run)"
+            main = f"step.main({self.STEP}.{self.OPTIONS or self.STEP.capitalize() + 'Options'}, {self.STEP}.prepare, {self.STEP}.run)"
             call = ["-c", f"from prng_mpi import {self.STEP}, step\n{patch}\n{main}"]
         start = [mpirun(), *(ULFM if ulfm else ()), "-np", str(np)] if np else [str(word) for word in launcher]
         words = [str(word) for word in argv]

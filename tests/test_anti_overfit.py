@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,12 @@ from numpy.lib.recfunctions import repack_fields
 
 import learning_cases
 import support
-from learning_cases import TRUE_SEED, WINDOW
+from learning_cases import SKIP, TRUE_SEED, WINDOW
 from prng_mpi import anti_overfit, learning, store
 from prng_mpi.config import load
 from prng_mpi.errors import IntegrityError, UsageError
 from prng_mpi.models import LEARNERS
-from support import TOP, Ended, events, until
+from support import TOP, Ended, environment, events, java_draws, until
 
 HEAVY = ("torch", "lightgbm", "xgboost", "catboost", "cupy")
 # Every rank tells what it has imported when its part is over.
@@ -202,11 +204,69 @@ def test_noise_is_no_signal_and_a_trial_that_always_dies_leaves_the_others(tmp_p
         values = summary["models"]["xgboost"]
         assert values[f"{name}_low"] <= values[name] <= values[f"{name}_high"]
     assert summary["pool"]["log10_p"] > -3
-    refused = support.subprocess.run(
-        [support.sys.executable, "-m", "prng_mpi.predict", "--models", tmp_path / "run"], capture_output=True, text=True,
-        env=support.environment(), cwd=TOP, check=False,
-    )  # fmt: skip
+    refused = predict("--models", tmp_path / "run")
     assert refused.returncode == 1 and "its gate is closed" in refused.stderr and refused.stdout == ""
+
+
+# -- predict, with what was learned -------------------------------------------------------------------------------------------
+
+
+def predict(*argv: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "prng_mpi.predict", *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=TOP, timeout=120, check=False)
+
+
+def test_a_pool_predicts_the_draws_that_come(calm: tuple[Ended, Path], made: Path, tmp_path: Path) -> None:
+    ended, folder = calm
+    argv = ("--models", folder, "--count", 5, "--output-dir", tmp_path / "run")
+    done = predict(*argv, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    history = json.loads((made / "scores" / "draws.json").read_text())
+    total, size = len(history), ended.summary["pool"]["size"]
+    firsts = [row["value"] for row in told["pool"] if row["place"] == 0]
+    assert firsts == java_draws(TRUE_SEED, total + 5, SKIP)[total:]
+    assert told["first_ranked"]["seed"] == TRUE_SEED and told["draw"] == total
+    head = [row for row in told["pool"] if row["draw"] == total]
+    assert len(head) == len({row["value"] for row in head}) == told["values"] <= size
+    assert sum(row["survivors"] for row in head) == size
+    probabilities = [row["probability"] for row in head]
+    assert (
+        probabilities == sorted(probabilities, reverse=True) and 0.3 < probabilities[0] < 1 and sum(probabilities) <= 1
+    )
+    assert told["probability"] == pytest.approx(sum(probabilities)) and told["chance"] == pytest.approx(
+        len(head) / 1000
+    )
+    # The draws of the test, which did not rank it; the plant is right in 70 of 100.
+    past = told["backtest"]
+    assert (past["hits"], past["draws"], past["first"]) == (ended.summary["pool"]["hits"], 120, 760)
+    for interval in (past["interval"], past["first_ranked_interval"]):
+        assert interval[0] < 0.7 < interval[1]
+    assert past["random_pools"] == 199 and past["random_median"] <= 5 and past["by_chance"] < 5
+    rows = table(tmp_path / "run", "pool")
+    assert rows["value"].tolist() == [row["value"] for row in told["pool"]]
+    said = predict(*argv)
+    assert said.returncode == 0 and f"number {total}: one of {len(head)} values" in said.stdout, said.stderr
+    other = predict(*argv[:2], "--count", 6, *argv[4:])
+    assert other.returncode == 2 and "holds another" in other.stderr
+
+
+def test_a_pool_brings_its_own_stream_and_needs_a_study_that_is_through(
+    calm: tuple[Ended, Path], made: Path, tmp_path: Path
+) -> None:
+    for flag in ("--seed", "--from"):
+        both = predict("--models", calm[1], flag, 3)
+        assert both.returncode == 2 and f"brings its own {flag}" in both.stderr
+    short = Run(study(made, tmp_path / "run", "--time-limit", 0)).wait(100)
+    assert (
+        short.code == 4
+        and "the test was not looked at" in short.stdout
+        and not (tmp_path / "run" / "test.json").exists()
+    )
+    early = predict("--models", tmp_path / "run")
+    assert early.returncode == 2 and "the study is not through" in early.stderr
+    wrong = predict("--models", made / "plan")
+    assert wrong.returncode == 2 and "finished anti_overfit" in wrong.stderr
 
 
 @pytest.mark.slow
@@ -223,6 +283,17 @@ def test_a_hundred_trials_on_four_ranks_within_the_default_limits(made: Path, tm
         run.kill()
     again = Run(argv, 4).wait(1200)
     assert again.code == 0 and table(tmp_path / "run").tobytes() == table(tmp_path / "calm").tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_histories_of_noise_have_no_signal(seed: int, tmp_path: Path) -> None:
+    made = cases(tmp_path / "made", False, seed=seed, survivors=1000, span=300, used=1000)
+    ended = Run(study(made, tmp_path / "run", "--trials", 16), 2).wait(600)
+    assert (ended.code, ended.summary["verdict"]) == (1, "no signal"), ended.stderr
+    measures = [(each, name) for each in ended.summary["models"].values() for name in ("r2", "auc", "spearman")]
+    assert sum(not each[f"{name}_low"] <= each[name] <= each[f"{name}_high"] for each, name in measures) <= 3
+    assert predict("--models", tmp_path / "run").returncode == 1
 
 
 # -- in this process ----------------------------------------------------------------------------------------------------------

@@ -132,6 +132,15 @@ def test_every_kernel_compiles_for_amd(arch: str, every: int) -> None:
     _check(_hiprtc, "Code", [f"--offload-arch={arch}", "-std=c++17", "-O3"], every)
 
 
+def test_draws_are_read_through_the_read_only_cache() -> None:
+    for name in ("java.mod", "mt19937.mod"):
+        complaint, code = _nvrtc().compile(
+            recipe(name).text("sieve.h"), "PTX", ["--gpu-architecture=sm_86", "--std=c++17"]
+        )
+        # What is left are the words that a seed's own state keeps.
+        assert not complaint and code.count(b"ld.global.nc") > code.count(b"ld.global.u"), name
+
+
 def test_a_broken_text_is_not_taken_for_a_kernel() -> None:
     complaint, code = _nvrtc().compile("__global__ void f() { nonsense; }", "CUBIN", ["--gpu-architecture=sm_86"])
     assert "nonsense" in complaint and not code

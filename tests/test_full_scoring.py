@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import support
+from kernel_cases import gpu_kind
 from prng_mpi import devices, features, full_scoring, streams
 from prng_mpi.devices.predict import Predictor
 from prng_mpi.errors import IntegrityError, UsageError
@@ -42,6 +43,9 @@ def scored(read: Streams, arrays: str = "numpy", spans: int = 3) -> Any:
     made = Scoring(plan(read, spans), "cpu", 0, 1, arrays, 0.0, 1)(0, len(read.survivors), lambda: False)
     assert made is not None
     return made
+
+
+GPU = gpu_kind()
 
 
 # -- streams ------------------------------------------------------------------------------------------------------------
@@ -136,6 +140,17 @@ def test_blocks_threads_and_torch_change_nothing(monkeypatch: pytest.MonkeyPatch
     assert many(0, 50, lambda: True) is None
     pytest.importorskip("torch")
     assert scored(read, "torch").labels.tobytes() == calm.labels.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["emulated", *([pytest.param(GPU, marks=pytest.mark.gpu)] if GPU else [])])
+def test_a_card_scores_as_a_processor_does(kind: str) -> None:
+    pytest.importorskip("torch")
+    read = some(planted(SEED, 400, SKIP, NOISE), 50)
+    work, calm = Scoring(plan(read), kind, 0, 1, "auto" if kind == GPU else "torch", 0.0, 1), scored(read)
+    there = work(0, 50, lambda: False)
+    assert there is not None and there.labels.tobytes() == calm.labels.tobytes()
+    apart = np.abs(there.features - calm.features) / (1e-3 + np.abs(calm.features))
+    assert np.quantile(apart, 0.999) < 0.01
 
 
 # -- planted and null truth -----------------------------------------------------------------------------------------------

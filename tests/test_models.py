@@ -42,6 +42,18 @@ kept, features = np.load(folder / f"{name}.npy"), np.load(folder / "features.npy
 for predictions, cut in zip(kept, (3, 4)):
     np.testing.assert_allclose(learner.predict(features[cut]), predictions, rtol=1e-5)
 """
+# Final fits to the features and labels of several nulls, one after the other.
+NULLS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from prng_mpi import models
+name, params = sys.argv[1], eval(sys.argv[2])
+for folder in map(Path, sys.argv[3:]):
+    models.carry_out(models.Request(name, params, 30, (0, 1), 2, (3, 4), 7, 1, "cpu", str(folder), str(folder)))
+"""
+HISTORIES = 6
 
 
 def ground(seed: int = 1, planted: bool = True) -> Ground:
@@ -54,6 +66,32 @@ def ground(seed: int = 1, planted: bool = True) -> Ground:
     features[:, :, 2] = 5.0
     hits = rng.binomial(SPAN, rate, (3, SURVIVORS)).astype(np.uint32)
     return Ground(features, hits, np.full(3, float(SPAN)), (0, 1), 2, (3, 4), 7, 60.0)
+
+
+def lay(ground_: Ground, folder: Path) -> Path:
+    """A folder with the rows of a ground, as a process finds them."""
+    folder.mkdir(exist_ok=True)
+    for name in ("features", "hits", "draws"):
+        np.save(folder / f"{name}.npy", getattr(ground_, name))
+    return folder
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_of_noise_no_model_learns_anything(name: str, tmp_path: Path) -> None:
+    """On labels by chance R^2, AUC and rank correlation are those of permuted labels, and what is ranked first hits no more."""
+    folders = [lay(ground(seed, planted=False), tmp_path / str(seed)) for seed in range(HISTORIES)]
+    subprocess.run([sys.executable, "-c", NULLS, name, repr(fit(name).params), *folders], check=True, env=environment())
+    outside, opened = 0, 0
+    for seed, folder in enumerate(folders):
+        p = np.load(folder / f"{name}.npy")[0]
+        rng = np.random.default_rng([99, seed])
+        hits = rng.binomial(SPAN, 1 / 1000, SURVIVORS).astype(np.uint32)
+        found = learning.judge(p, hits, SPAN, 1 / 1000, 1 / 1000, 10, seed)
+        outside += sum(not m.low <= m.value <= m.high for m in (found.r2, found.auc, found.spearman))
+        opened += found.top.p <= 0.01
+        assert found.r2.value < 0.05 and p.max() < 0.1
+    # 18 measures, of which one in a hundred may lie outside.
+    assert outside <= 1 and opened <= 1
 
 
 @pytest.fixture
@@ -85,7 +123,7 @@ def test_a_model_finds_the_stream_and_is_kept(name: str, runner: Runner, tmp_pat
         learning.ranking(predictions[1])[0],
     ) == (TRUE, TRUE)
     assert 0.05 < predictions[0, TRUE] < 0.95 and np.median(predictions) < 0.02
-    np.save(tmp_path / "features.npy", ground().features)
+    lay(ground(), tmp_path)
     subprocess.run([sys.executable, "-c", RELOAD, name, tmp_path], check=True, env=environment())
 
 
@@ -150,9 +188,7 @@ def test_a_fit_sees_one_gpu_and_its_share_of_the_cores(monkeypatch: pytest.Monke
 
 def test_a_gpu_that_is_not_there_is_no_reason_to_take_the_cpu(tmp_path: Path) -> None:
     """Nothing falls back in silence: the process says so and ends as one without a device."""
-    shared = ground()
-    for name in ("features", "hits", "draws"):
-        np.save(tmp_path / f"{name}.npy", getattr(shared, name))
+    lay(ground(), tmp_path)
     for name in ("neural_net", "xgboost"):
         request = Request(name, PARAMS, 3, (0, 1), 2, None, 1, 1, "cuda", str(tmp_path), str(tmp_path))
         (tmp_path / "request.json").write_text(json.dumps(asdict(request)))

@@ -342,7 +342,7 @@ def test_what_the_doctor_finds_is_told_and_may_stop_it(rig: Rig) -> None:
 
 def test_a_package_that_is_missing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"step 1-window_optimizer needs optuna.*mpi,ml"):
+    with pytest.raises(UsageError, match=r"step 1-window_optimizer needs optuna.*mpi,models"):
         rig()
     with pytest.raises(UsageError, match=r"step 5-anti_overfit needs .*torch or lightgbm"):
         rig("--start-step", 5)

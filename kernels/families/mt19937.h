@@ -48,15 +48,18 @@ FN void seed_by_array(state *g, wseed z, const u64 *param) {
 }
 #endif
 
+FN w32 mt_twist(w32 x, w32 after, w32 far) {
+    w32 y = pick(all32(0x80000000u), x, after);
+    return xor_where_odd(far ^ y >> 1, y, 0x9908B0DFu);
+}
+
 /* The twist, one word at a time. */
 FN word next(state *g) {
     u32 p = g->at, after = p + 1 == MT_N ? 0 : p + 1, far = p + MT_M < MT_N ? p + MT_M : p + MT_M - MT_N;
     if (g->seeded < MT_N) mt_chain(g, p + MT_M < MT_N ? p + MT_M + 1 : MT_N);
-    w32 y = (g->mt[p] & 0x80000000u) | (g->mt[after] & 0x7fffffffu);
-    y = g->mt[far] ^ y >> 1 ^ (-(y & 1u) & 0x9908B0DFu);
-    g->mt[p] = y;
+    g->mt[p] = mt_twist(g->mt[p], g->mt[after], g->mt[far]);
     g->at = after;
-    return mt_temper(y);
+    return mt_temper(g->mt[p]);
 }
 
 /* The twist undone, one word at a time. The word made last is x[p + 397] ^ twist(y), where y has the top bit of the x[p]

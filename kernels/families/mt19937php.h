@@ -16,11 +16,15 @@ known_at = [[42, 9999, 268742361]]
 
 #include "twister.h"
 
+FN w32 mt_twist(w32 x, w32 after, w32 far) {
+    w32 y = pick(all32(0x80000000u), x, after & ~1u);
+    return xor_where_odd(far ^ y >> 1, x, 0x9908B0DFu);
+}
+
 FN word next(state *g) {
     u32 p = g->at, after = p + 1 == MT_N ? 0 : p + 1, far = p + MT_M < MT_N ? p + MT_M : p + MT_M - MT_N;
     if (g->seeded < MT_N) mt_chain(g, p + MT_M < MT_N ? p + MT_M + 1 : MT_N);
-    w32 x = g->mt[p], y = (x & 0x80000000u) | (g->mt[after] & 0x7ffffffeu);
-    g->mt[p] = g->mt[far] ^ y >> 1 ^ (-(x & 1u) & 0x9908B0DFu);
+    g->mt[p] = mt_twist(g->mt[p], g->mt[after], g->mt[far]);
     g->at = after;
     return mt_temper(g->mt[p]);
 }

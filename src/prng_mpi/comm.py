@@ -283,7 +283,8 @@ class Comm:
         what = self._mpi.ANY_TAG if tag is None else int(tag)
         status = self._mpi.Status()
         try:
-            while self._world.iprobe(where, what, status):
+            # Open MPI takes in what came only after it has looked, so the second look is the one that sees it.
+            while any(self._world.iprobe(where, what, status) for _ in range(2)):
                 message = Message(status.source, Tag(status.tag), self._world.recv(None, status.source, status.tag))
                 if message.tag is Tag.LOST:
                     self.lost[message.source] = message.content

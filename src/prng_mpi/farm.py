@@ -80,10 +80,10 @@ class Worker:
         """Compute [start, stop) next."""
         self._todo.put((lease, start, stop))
 
-    def take(self) -> Finished | None:
-        """A chunk that is through, or None."""
+    def take(self, wait: float = 0.0) -> Finished | None:
+        """A chunk that is through, within `wait` seconds, or None."""
         try:
-            return self._done.get_nowait()
+            return self._done.get(wait > 0, wait)
         except queue.Empty:
             return None
 
@@ -143,11 +143,8 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None
             if message.tag is Tag.CHUNK:
                 worker.submit(*message.content)
             busy = True
-        if done := worker.take():
+        if done := worker.take(0 if busy else NAP):
             comm.send(0, Tag.RESULT if done.error is None else Tag.FAILED, done)
-            busy = True
-        if not busy:
-            time.sleep(NAP)
 
 
 def _heed(comm: Comm, message: Message) -> None:
@@ -283,7 +280,7 @@ class Farm:
             if self.scheduler.stuck and not (self._starting() and now - began < startup):
                 return End.LOST if self.lost else End.NO_DEVICE
             if not busy:
-                time.sleep(NAP)
+                self._rest()
         if end is End.COMPLETE and self.scheduler.remaining:
             end = End.GAPS
         return end
@@ -353,6 +350,13 @@ class Farm:
             self._finished(0, done)
         return busy
 
+    def _rest(self) -> None:
+        """Sleep for a moment, or until root's own device is through with a chunk."""
+        if self._worker is None:
+            time.sleep(NAP)
+        elif done := self._worker.take(NAP):
+            self._finished(0, done)
+
     def _finished(self, rank: int, done: Finished) -> None:
         now, state = self.clock(), self.state.ranks[rank]
         lease = self._leases.pop(done.lease)
@@ -365,6 +369,8 @@ class Farm:
             self.log.ended(lease, "failed", done, reason)
         elif done.hits is not None:
             accepted, events = self.scheduler.done(rank, done.lease, done.seconds, now)
+            # The device goes on while the disk takes the result.
+            self._go_on(rank, now)
             card = state.card
             assert card is not None
             # A dropped copy goes to the ledger as well, which holds it against the one it has.
@@ -378,8 +384,13 @@ class Farm:
                 self.state.hits += found
         for event in events:
             self._note(event)
-        if rank in self.scheduler.live:
+        self._go_on(rank, now)
+
+    def _go_on(self, rank: int, now: float) -> None:
+        """A rank that has nothing to do, unless it was set aside, gets what there is."""
+        if rank in self.scheduler.live and self.state.ranks[rank].given is None:
             self._idle.add(rank)
+            self._hand_out(now)
 
     def _hand_out(self, now: float) -> bool:
         if not self.scheduler.available:

@@ -59,7 +59,7 @@ class Ground:
     @property
     def memory(self) -> float:
         """About how many bytes a fit takes: a library, its copies of the rows and what it makes of them."""
-        return 3e8 + 6.0 * self.features.nbytes
+        return 5e8 + 6.0 * self.features.nbytes
 
 
 class Runner:

@@ -231,7 +231,7 @@ def prepare(o: PipelineOptions) -> tuple[Ground, list[Stage]]:
     for stage in chosen:
         if stage.missing:
             raise UsageError(
-                f"step {stage} needs {', '.join(stage.missing)}, not installed here; launch/setup.sh mpi,ml installs it"
+                f"step {stage} needs {', '.join(stage.missing)}, not installed here; launch/setup.sh mpi,models installs it"
             )
         for option_name, name in stage.inputs.items():
             before = STAGES[NAMES[name]]

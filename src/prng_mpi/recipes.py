@@ -151,7 +151,7 @@ class Recipe:
         }
         defines |= {"REJECTS": 1} if self.map.rejects else {}
         defines |= {"HINT": f"{self.map.function}_hint"} if self.map.hint else {}
-        defines |= {"REFUSES": f"{self.map.function}_refuses"} if self.map.hint and self.map.rejects else {}
+        defines |= {"STRAIN": f"{self.map.function}_strain"} if self.map.hint and self.map.rejects else {}
         defines |= {"LOW_WORD_FIRST": 1} if self.low_first else {}
         defines |= {"HALVES": 1} if self.halves else {}
         defines |= dict.fromkeys(options, 1)

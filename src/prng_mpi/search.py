@@ -25,7 +25,7 @@ SEARCH = np.dtype(
             *("least", "share", "magic_share"),
             *("inverse", "twos", "quotient"),
             *("draws", "need", "skip_min", "skip_max", "offset_min", "offset_max", "window_start"),
-            *("stride", "first", "positions", "reach"),
+            *("stride", "first", "positions", "reach", "shifts"),
             *("ahead", "behind", "need_behind", "positions_behind", "misses", "events"),
             *("clock", "pid", "pid_bits"),
         )
@@ -38,6 +38,8 @@ MAX_POSITIONS = 2**20
 # Outputs a glance may keep, and about how many seeds it is at: 8 MiB at most.
 MAX_REACH = 2**14
 GROUP_SEEDS = 128
+# Chance that words are refused more often than a glance allows for: of a search of 2^32 seeds one seed in 230 searches, seldom its truth.
+PASSED_OVER = 1e-12
 # Buckets of values in which a hybrid sieve looks for draws: a word of bits at least, 16 KiB of heads at most.
 MIN_BUCKETS = 32
 MAX_BUCKETS = 4096
@@ -315,8 +317,19 @@ class Search:
             return 0
         k, need = (len(s.draws), s.need) if (s := self.ahead) is not None else (len(self.draws), self.need)
         depth = min(k, k - need + 3)
-        reach = min(self._span(depth) + (0 if self.jumps else self.first), MAX_REACH)
+        reach = min(self._span(depth) + (0 if self.jumps else self.first) + self.shifts, MAX_REACH)
         return reach if self._refused(reach) * GROUP_SEEDS < 0.1 else 0
+
+    @property
+    def shifts(self) -> int:
+        """How many words refused before the window the glance at a single hypothesis allows for; 0: it looks for them.
+
+        A seed with more of them is passed over, and has a chance of at most PASSED_OVER."""
+        before = self.skips[0] + self.offsets[0]
+        if self.per_seed > 1 or not self._refused(before):
+            return 0
+        # As many refused words as a Poisson variable of this mean; half the words before the window cost as much to look at.
+        return next((n for n in range(1, before // 3) if self._refused(before + n) ** (n + 1) <= PASSED_OVER), 0)
 
     def _field(self) -> tuple[int, int, int] | None:
         """(first bit, bits, seed's xor) of what is divided by M: of the state if the family is affine, else of the word; None
@@ -462,6 +475,7 @@ class Search:
             "first": self.first if jumps else 0,
             "positions": 1 if self.stride else self.positions,
             "reach": self.reach,
+            "shifts": self.shifts,
             "ahead": len(ahead.draws),
             "behind": len(ahead.draws) + (0 if self.plain else len(self._both_packed[0])),
             "need_behind": behind.need,

@@ -21,7 +21,7 @@ def version() -> str:
     try:
         import optuna
     except ImportError as error:
-        raise UsageError(f"this step needs Optuna ({error}): pip install 'prng-mpi[ml]'") from error
+        raise UsageError(f"this step needs Optuna ({error}): pip install 'prng-mpi[models]'") from error
     return str(optuna.__version__)
 
 
