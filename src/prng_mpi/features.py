@@ -92,9 +92,10 @@ class View:
 
     def put(self, values: npt.NDArray[Any]) -> Array:
         """A numpy array where the streams are."""
-        return self.p if values is self.p else self.xp.asarray(values, device=device(self.p))
+        return self.xp.asarray(values, device=device(self.p))
 
     def once(self, key: Any, make: Callable[[], Array]) -> Array:
+        """What `make` gives, made when it is first wanted under this key."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
@@ -144,6 +145,7 @@ class View:
         return self.put(table)[values]
 
     def real(self, values: Array) -> Array:
+        """As f4."""
         return self.xp.astype(values, self.xp.float32)
 
     def share(self, matches: Array, first: int = 0) -> Array:
@@ -305,9 +307,8 @@ def _residue(modulus: int, m: int) -> npt.NDArray[np.int32]:
 
 
 def _coherence(v: View, m: int) -> Array:
-    apart = v.p - v.d if v.modulus % m else v.difference
+    at = v.xp.remainder(v.p - v.d, m) if v.modulus % m else v.difference
     cosine, sine = _angles(v.modulus, m)
-    at = apart if not v.modulus % m else v.xp.remainder(apart, m)
     return v.xp.hypot(v.xp.mean(v.of(cosine, at), axis=1), v.xp.mean(v.of(sine, at), axis=1))
 
 
@@ -400,37 +401,25 @@ def _stability(scorer: Scorer) -> Iterator[Feature]:
             lambda v, w: v.xp.std(means(v, w), axis=1), (w,),
         )  # fmt: skip
         yield Feature(
-            f"stability_{w}_min",
-            "agreement",
-            f"least mean of c {over}",
-            lambda v, w: v.xp.min(means(v, w), axis=1),
-            (w,),
-        )
+            f"stability_{w}_min", "agreement", f"least mean of c {over}",
+            lambda v, w: v.xp.min(means(v, w), axis=1), (w,),
+        )  # fmt: skip
         yield Feature(
-            f"stability_{w}_max",
-            "agreement",
-            f"greatest mean of c {over}",
-            lambda v, w: v.xp.max(means(v, w), axis=1),
-            (w,),
-        )
+            f"stability_{w}_max", "agreement", f"greatest mean of c {over}",
+            lambda v, w: v.xp.max(means(v, w), axis=1), (w,),
+        )  # fmt: skip
         yield Feature(
             f"stability_{w}_trend", "agreement", f"slope of the mean of c, last less first, {over}",
             lambda v, w: _trend(v, means(v, w)), (w,),
         )  # fmt: skip
         yield Feature(
-            f"stability_{w}_last",
-            "agreement",
-            f"mean of c in the last stretch of {w} draws",
-            lambda v, w: means(v, w)[:, -1],
-            (w,),
-        )
+            f"stability_{w}_last", "agreement", f"mean of c in the last stretch of {w} draws",
+            lambda v, w: means(v, w)[:, -1], (w,),
+        )  # fmt: skip
         yield Feature(
-            f"stability_{w}_hits",
-            "share",
-            f"greatest mean of [p = d] {over}",
-            lambda v, w: v.xp.max(hits(v, w), axis=1),
-            (w,),
-        )
+            f"stability_{w}_hits", "share", f"greatest mean of [p = d] {over}",
+            lambda v, w: v.xp.max(hits(v, w), axis=1), (w,),
+        )  # fmt: skip
         yield Feature(
             f"stability_{w}_hits_trend", "share", f"slope of the mean of [p = d], last less first, {over}",
             lambda v, w: _trend(v, hits(v, w)), (w,),
@@ -451,24 +440,18 @@ def _levels() -> Iterator[Feature]:
     yield Feature("stream_mean", "values", "mean of p", lambda v: v.xp.mean(v.real(v.p), axis=1))
     yield Feature("stream_std", "values", "standard deviation of p", lambda v: v.xp.std(v.real(v.p), axis=1))
     yield Feature(
-        "stream_skewness",
-        "",
-        "mean of the cubes of standardised p",
+        "stream_skewness", "", "mean of the cubes of standardised p",
         lambda v: v.xp.mean(v.stream * v.stream * v.stream, axis=1),
-    )
+    )  # fmt: skip
     yield Feature(
-        "stream_kurtosis",
-        "",
-        "mean of the 4th powers of standardised p",
+        "stream_kurtosis", "", "mean of the 4th powers of standardised p",
         lambda v: v.xp.mean((v.stream * v.stream) ** 2, axis=1),
-    )
+    )  # fmt: skip
     yield Feature("error_mean", "values", "mean of |p - d|", lambda v: v.xp.mean(v.real(v.xp.abs(v.p - v.d)), axis=1))
     yield Feature(
-        "error_circular",
-        "values",
-        "mean distance of p and d around the circle of M",
+        "error_circular", "values", "mean distance of p and d around the circle of M",
         lambda v: v.xp.mean(v.real(_apart(v)), axis=1),
-    )
+    )  # fmt: skip
     yield Feature("agreement_mean", "agreement", "mean of c after the window", lambda v: (
         v.xp.mean(v.agreement[:, v.k :], axis=1) if v.draws > v.k else v.share(v.equal, v.draws)
     ))  # fmt: skip
@@ -513,11 +496,9 @@ def _spectra() -> Iterator[Feature]:
     yield Feature("spectrum_agreement_peak", "mean power", "greatest power of c", lambda v: v.xp.max(agreed(v), axis=1))
     yield Feature("spectrum_agreement_entropy", "", "entropy of the power of c", lambda v: entropy(v, agreed(v)))
     yield Feature(
-        "shift_peak",
-        "standard deviations",
-        "greatest correlation of p and d over all shifts around the circle of draws",
+        "shift_peak", "standard deviations", "greatest correlation of p and d over all shifts around the circle of draws",
         shift,
-    )
+    )  # fmt: skip
 
 
 def _fast_length(count: int) -> int:
@@ -554,12 +535,9 @@ def _autocorrelations() -> Iterator[Feature]:
     )  # fmt: skip
     for lag in range(1, AGREEMENT_LAGS + 1):
         yield Feature(
-            f"agreement_autocorrelation_{lag}",
-            "",
-            f"of c at lag {lag}",
-            lambda v, lag: v.correlation(agreed(v), agreed(v), lag),
-            (lag,),
-        )
+            f"agreement_autocorrelation_{lag}", "", f"of c at lag {lag}",
+            lambda v, lag: v.correlation(agreed(v), agreed(v), lag), (lag,),
+        )  # fmt: skip
 
 
 def _walks() -> Iterator[Feature]:
@@ -569,17 +547,13 @@ def _walks() -> Iterator[Feature]:
         ))  # fmt: skip
 
     yield Feature(
-        "walk_most",
-        "standard deviations",
-        "greatest |sum of standardised p up to t| / sqrt(draws)",
+        "walk_most", "standard deviations", "greatest |sum of standardised p up to t| / sqrt(draws)",
         lambda v: v.xp.max(v.xp.abs(v.walk), axis=1),
-    )
+    )  # fmt: skip
     yield Feature(
-        "walk_mean",
-        "standard deviations",
-        "mean of |sum of standardised p up to t| / sqrt(draws)",
+        "walk_mean", "standard deviations", "mean of |sum of standardised p up to t| / sqrt(draws)",
         lambda v: v.xp.mean(v.xp.abs(v.walk), axis=1),
-    )
+    )  # fmt: skip
     yield Feature(
         "walk_crossings", "share", "share of t at which the sum of standardised p changes its sign",
         lambda v: v.share((v.walk[:, 1:] > 0) != (v.walk[:, :-1] > 0)),
@@ -596,17 +570,13 @@ def _walks() -> Iterator[Feature]:
 
 def _sides() -> Iterator[Feature]:
     yield Feature(
-        "match_side_behind",
-        "share",
-        "mean of [p = d] over the window behind its boundary",
+        "match_side_behind", "share", "mean of [p = d] over the window behind its boundary",
         lambda v: v.share(v.equal[:, : v.behind]),
-    )
+    )  # fmt: skip
     yield Feature(
-        "match_side_ahead",
-        "share",
-        "mean of [p = d] over the window ahead of its boundary",
+        "match_side_ahead", "share", "mean of [p = d] over the window ahead of its boundary",
         lambda v: v.share(v.equal[:, : v.k], v.behind),
-    )
+    )  # fmt: skip
     yield Feature(
         "match_side_least", "share", "the lesser of the two", lambda v: v.xp.minimum(
             v.share(v.equal[:, : v.behind]), v.share(v.equal[:, : v.k], v.behind)

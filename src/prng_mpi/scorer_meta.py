@@ -32,7 +32,7 @@ Draws = npt.NDArray[np.int32]
 
 # The pipeline's step, whose limits hold.
 STEP_NUMBER = 2
-# A ranking by nothing puts a planted seed above half of the others; so much is nothing to learn from.
+# A ranking by nothing puts a seed above half of the others.
 BY_CHANCE = 0.5
 # Draws beside which streams are laid, at most.
 DRAWS_MOST = 2000
@@ -46,12 +46,12 @@ ODD = 5.0
 TRIAL = np.dtype(
     [
         ("number", "<u4"), ("modulus_small", "<u4"), ("modulus_large", "<u4"), ("lag_most", "<u4"), ("window", "<u4"),
-        ("window_ratio", "<u4"), ("floor", "<f8"), ("objective", "<f8"), ("decoy_objective", "<f8"), ("seconds", "<f8"),
+        ("window_ratio", "<u4"), ("floor", "<f8"), ("objective", "<f8"), ("planted", "<f8"), ("decoy", "<f8"), ("seconds", "<f8"),
     ]
 )  # fmt: skip
 COLUMNS = (
-    "one row for each trial; objective: share of chance survivors that a planted seed's score is above, ties count half, mean over the "
-    "planted histories; decoy_objective: the same where nothing was planted, 0.5 by chance; seconds on the device"
+    "one row for each trial; planted: share of chance survivors that a planted seed's score is above, ties count half, mean over the "
+    "planted histories; decoy: the same before anything was planted, 0.5 by chance; objective: planted less decoy; seconds on the device"
 )
 
 
@@ -70,7 +70,7 @@ class ScorerOptions:
     )  # fmt: skip
     plants: int = option(96, "histories with a planted seed, the same for all trials", minimum=4, section="Study")
     chance: int = option(
-        128, "chance survivors that a planted seed is ranked among, at most", minimum=8, section="Study"
+        32, "chance survivors that a planted seed is ranked among, at most", minimum=8, section="Study"
     )
     study_seed: int = option(
         0, "of the study's choices, of the decoys and of what is planted", minimum=0, maximum=2**32 - 1, section="Study"
@@ -238,6 +238,12 @@ class Planted:
             found[i] = (others < own).mean() + (others == own).mean() / 2
         return found
 
+    def added(self, scorer: Scorer) -> npt.NDArray[np.float64]:
+        """What planting adds to the rank of each planted seed: f8 (plants,)."""
+        planted, decoy = self.ranks(scorer, False), self.ranks(scorer, True)
+        assert planted is not None and decoy is not None
+        return planted - decoy
+
 
 class Runner:
     """Runs trials on the rank's device, as a farm's Compute that is told (number, trial)."""
@@ -264,10 +270,10 @@ class Runner:
             return stopped()
 
         self._planted = self._planted or self.planted(self._ground.plants)
-        ranks = {name: self._planted.ranks(trial.scorer, name == "decoy", halted) for name in ("real", "decoy")}
-        means = {name: float(each.mean()) for name, each in ranks.items() if each is not None}
-        if len(means) < 2:
+        planted, decoy = (self._planted.ranks(trial.scorer, decoys, halted) for decoys in (False, True))
+        if planted is None or decoy is None:
             return None
+        means = {"planted": float(planted.mean()), "decoy": float(decoy.mean())}
         result = {"trial": asdict(trial), **means, "seconds": time.monotonic() - began}
         return Outcome(number, result, memory.available())
 
@@ -318,7 +324,7 @@ def prepare(loaded: config.Loaded[ScorerOptions]) -> Plan:
     say(sys.stdout, [
         ("study", f"{o.trials} trials in batches of {o.batch}, seed {o.study_seed}  [{identity_hash(identity)[:8]}]"),
         ("plants", f"{o.plants} decoy histories of {ground.draws} shuffled draws, a seed of {read.recipe} planted in each: {', '.join(KINDS)}"),
-        ("objective", f"share of {len(some)} chance survivors that the planted seed is above; the same with nothing planted beside it"),
+        ("objective", f"share of {len(some)} chance survivors that the planted seed is above, less the same before it was planted"),
         ("results", str(folder)),
     ])  # fmt: skip
     if o.dry_run:
@@ -338,9 +344,8 @@ def run(comm: Comm, o: ScorerOptions, plan: Plan) -> ExitCode:
         return ExitCode.FOUND
     terms = Terms(
         step=STEP_NUMBER, folder=plan.folder, identity=plan.identity, config=plan.config, trials=o.trials, batch=o.batch,
-        seed=o.study_seed, teaches=BY_CHANCE, choose=plan.space.choose, words=_words,
-        objectives=lambda result: {"objective": result["real"], "decoy_objective": result["decoy"]}, row=_row, dtype=TRIAL,
-        columns=COLUMNS,
+        seed=o.study_seed, teaches=0.0, choose=plan.space.choose, words=_words,
+        objectives=_objectives, row=_row, dtype=TRIAL, columns=COLUMNS,
     )  # fmt: skip
     return course.lead(comm, o, terms, work, card, lambda done: _conclude(plan, work, done))
 
@@ -352,11 +357,14 @@ def _words(t: Trial) -> str:
     )
 
 
+def _objectives(result: dict[str, Any]) -> dict[str, float]:
+    """What planting adds to a seed's rank: the luck that it has without is the same in both."""
+    return {"objective": result["planted"] - result["decoy"], "decoy_objective": result["decoy"] - BY_CHANCE}
+
+
 def _row(result: dict[str, Any]) -> tuple[Any, ...]:
     """A row of TRIAL."""
-    values = {
-        **result["trial"], "objective": result["real"], "decoy_objective": result["decoy"], "seconds": result["seconds"]
-    }  # fmt: skip
+    values = result | result["trial"] | _objectives(result)
     return tuple(values[name] for name in TRIAL.names or ())
 
 
@@ -367,18 +375,17 @@ def _conclude(plan: Plan, work: Runner, done: Course[Trial]) -> Conclusion:
         return Conclusion(ExitCode.FOUND, {}, [])
     trial = Trial(**done.results[best[0]]["trial"])
     fresh = work.planted(plan.ground.fresh)
-    ranks = {name: fresh.ranks(s, False) for name, s in (("optimum", trial.scorer), ("defaults", Scorer()))}
-    optimum, defaults = (np.asarray(each) for each in ranks.values())
+    optimum, defaults = (fresh.added(scorer) for scorer in (trial.scorer, Scorer()))
     error = float((optimum - defaults).std() / math.sqrt(len(optimum)))
     scorer = trial.scorer if optimum.mean() > defaults.mean() else Scorer()
     decoys = np.array([*done.objectives("decoy_objective").values()])
     # A rank by chance is uniform on [0, 1].
     spread = math.sqrt(1 / 12 / plan.identity["plants"])
-    odd = bool((np.abs(decoys - BY_CHANCE) > ODD * spread).any())
+    odd = bool((np.abs(decoys) > ODD * spread).any())
     warning = "scores rank seeds that were not planted: the objective is not to be trusted" if odd else ""
     said = [
         ("best", f"trial {best[0]}: {_words(trial)}"),
-        ("objective", f"{best[1]:.3f}; with nothing planted {decoys.min():.3f} to {decoys.max():.3f}, by chance {BY_CHANCE} +- {spread:.3f}"),
+        ("objective", f"{best[1]:.3f}; with nothing planted {decoys.min():+.3f} to {decoys.max():+.3f}, by chance 0 +- {spread:.3f}"),
         ("fresh", f"on fresh plants {optimum.mean():.3f}, the defaults {defaults.mean():.3f}, difference {optimum.mean() - defaults.mean():+.3f} +- {error:.3f}"),
         ("scorer", scorer.to_json() + ("" if scorer == trial.scorer else " (the defaults, which rank fresh plants better)")),
         *([("warning", warning)] if warning else []),
@@ -386,7 +393,7 @@ def _conclude(plan: Plan, work: Runner, done: Course[Trial]) -> Conclusion:
     summary = {
         "best": {"trial": asdict(trial), "objective": best[1]}, "scorer": asdict(scorer), "warning": warning,
         "fresh": {"optimum": float(optimum.mean()), "defaults": float(defaults.mean()), "error": error},
-        "decoys": {"least": float(decoys.min()), "greatest": float(decoys.max()), "by_chance": BY_CHANCE, "spread": spread},
+        "decoys": {"least": float(decoys.min()), "greatest": float(decoys.max()), "by_chance": 0.0, "spread": spread},
     }  # fmt: skip
     return Conclusion(ExitCode.FOUND, summary, said, {"scorer": scorer.to_json()})
 
