@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import planted
+import truths
 from prng_mpi import config, pipeline, spawn, step
 from prng_mpi.errors import ExitCode, UsageError
 from prng_mpi.pipeline import STAGES, PipelineOptions
@@ -462,3 +463,11 @@ def test_noise_through_all_steps(tmp_path: Path) -> None:
     steps = json.loads((tmp_path / "run" / "summary.json").read_text())["steps"]
     told = {each["name"]: each["exit_code"] for each in steps}
     assert (told["window_optimizer"], told["anti_overfit"], told["predict"]) == (1, 1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_planted_seed_among_ten_thousand(tmp_path: Path) -> None:
+    draws = write_draws(tmp_path, planted.noisy())
+    passed = truths.through(draws, tmp_path / "run", params=truths.PARAMS)
+    assert truths.planted_failures(passed) == [], passed.output

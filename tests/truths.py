@@ -47,10 +47,6 @@ class Passed:
         found = list(self.folder.glob(f"*-{name}/summary.json"))
         return dict(json.loads(found[0].read_text())) if found else {}
 
-    def log(self, name: str) -> str:
-        found = list(self.folder.glob(f"*-{name}/log.txt"))
-        return found[0].read_text() if found else ""
-
 
 def through(
     draws: Path, folder: Path, *words: object, params: dict[str, Any] | None = None, timeout: float = 3600
@@ -86,8 +82,25 @@ def row(name: str, count: int, passed: Passed) -> list[str]:
         cells += [f"{model[m]:.4f} ({model[f'{m}_low']:.4f} to {model[f'{m}_high']:.4f})" for m in ("auc", "r2")]
     else:
         cells += ["-"] * 3
-    cells.append(last.get("verdict", "refused" if "gate" in passed.log("predict") else "-"))
+    cells.append(last.get("verdict", "-"))
+    if past := last.get("backtest"):
+        low, high = past["first_ranked_interval"]
+        cells[-1] += (
+            f": seed {last['first_ranked']['seed']} first, {past['first_ranked_hits']} of {past['draws']} ({low:.1%} to {high:.1%})"
+        )
     return [*cells, json.loads((passed.folder / "summary.json").read_text())["verdict"], f"{passed.seconds:.0f}"]
+
+
+def planted_failures(passed: Passed) -> list[str]:
+    """What is wrong with how a history with a planted seed went through."""
+    last = passed.said("predict")
+    if passed.code != ExitCode.FOUND or "backtest" not in last:
+        return [f"exit code {passed.code}"]
+    low, high = last["backtest"]["first_ranked_interval"]
+    wrong = (
+        [] if last["first_ranked"]["seed"] == planted.SEED else [f"seed {last['first_ranked']['seed']} is ranked first"]
+    )
+    return wrong if low <= 0.7 <= high else [*wrong, f"hit rate {low:.1%} to {high:.1%}, and not 70 %"]
 
 
 def null_failures(passed: Passed) -> list[str]:
@@ -122,7 +135,7 @@ def main() -> None:
     if o.planted:
         passed = through(write_draws(top / "planted", planted.noisy()), top / "planted" / "run", params=PARAMS)
         print(f"| {' | '.join(row('planted', len(planted.DRAWS), passed))} |", flush=True)
-        bad += [] if passed.code == ExitCode.FOUND else ["planted"]
+        bad += [f"planted: {text}" for text in planted_failures(passed)]
     chance = [
         (f"random {n}", write_draws(top / f"random{n}", uniform(1000 + n, o.draws, 1000))) for n in range(o.random)
     ]
