@@ -24,7 +24,7 @@ from prng_mpi.errors import ExitCode
 from support import TOP, environment, uniform, write_draws
 
 # What a planted seed is found with, and what chance is given; studies of chance are small, since there are many.
-PARAMS = {"window_optimizer": {"trials": 24, "seed_end": 4_000_000}, "device": "cpu"}
+PARAMS = {"window_optimizer": {"trials": 24, "seed_end": 8_000_000}, "device": "cpu"}
 SMALL = {
     "window_optimizer": {"trials": 16, "seed_end": 1_000_000}, "scorer_meta": {"trials": 8, "plants": 32}, "anti_overfit": {"trials": 8},
     "device": "cpu",
