@@ -209,12 +209,14 @@ def test_parameters_from_toml_are_typed_as_the_steps_type_them(rig: Rig) -> None
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ('{"trails": 3}', "no step has an option trails .did you mean 'trials'"),
+        ('{"trails": 3}', "no step has an option trails to set .did you mean 'trials'"),
         ('{"trials": "many"}', "--params, for window_optimizer: trials: 'many' is not an integer"),
         ('{"trials": 1.5}', "trials: '1.5' is not an integer"),
         ('{"siev": {"threshold": 1}}', "there is no step siev .did you mean 'sieve'"),
         ('{"sieve": {"treshold": 1}}', "unknown key 'treshold' .did you mean 'threshold'"),
-        ('{"output_dir": "x"}', "output_dir is the pipeline's to give"),
+        ('{"output_dir": "x"}', "no step has an option output_dir to set"),
+        ('{"recipe": "x"}', "recipe has a flag of its own, --recipe"),
+        ('{"anti_overfit": {"scores": "x"}}', "scores is the pipeline's to give"),
         ('{"sieve": {"draws": "x"}}', "draws is the pipeline's to give"),
         ("{trials: 3}", "no JSON object and no TOML file"),
         ("none.toml", "neither a JSON object nor a file that can be read"),
@@ -225,6 +227,19 @@ def test_parameters_that_are_refused(params: str, said: str, rig: Rig) -> None:
         rig("--params", params)
     assert rig.started == []
     assert not rig.run_folder.exists()
+
+
+def test_one_name_may_be_an_option_here_and_an_input_there(rig: Rig) -> None:
+    rig(models=["lightgbm"])
+    assert stored(rig, "5-anti_overfit").models == ("lightgbm",)
+    assert stored(rig, "6-predict").models == rig.run_folder / "5-anti_overfit"
+
+
+def test_a_sieve_alone_has_one_recipe(rig: Rig) -> None:
+    with pytest.raises(UsageError, match="searches for one recipe"):
+        rig("--start-step", 2, "--recipe", "java.nextInt,lcg.mod")
+    code, _ = rig("--start-step", 2, "--end-step", 2, window=20)
+    assert (code, rig.summary["verdict"], stored(rig, "2-sieve").recipe) == (0, "signal", "java.nextInt")
 
 
 def test_ranks_and_hosts_are_passed_on(rig: Rig) -> None:
@@ -263,6 +278,8 @@ def test_no_signal_is_an_end(rig: Rig) -> None:
 
 def test_go_on_over_no_signal(rig: Rig) -> None:
     rig.says("window_optimizer", 1, verdict="chance")
+    # The sieve finds what many trials have chosen, so it is no witness.
+    assert rig("--go-on", "--end-step", 4)[0] == 1
     assert rig("--go-on")[0] == 0
     assert rig.started == NAMES
     # The last gate has the last word.

@@ -46,6 +46,7 @@ RESUMABLE = (ExitCode.ABORTED, ExitCode.TIME_LIMIT, ExitCode.STOPPED, ExitCode.L
 NAP, LINE_SECONDS, DRAIN, END, DOCTOR_SECONDS = 0.2, 60.0, 120.0, 30.0, 600.0
 # Options that the pipeline gives itself, and sections whose options change no result.
 GIVEN = ("output_dir", "resume", "dry_run", "show_config", "json")
+FLAGS = ("draws", "modulus", "recipe")
 NO_RESULT = ("Devices", "Run")
 # What the optimum of step 1 says in place of a plain parameter.
 OPTIMUM = ("recipe", "param", "sessions", "window_start", "window", "direction", "hybrid", "max_misses", "skip_min", "skip_max",
@@ -155,21 +156,34 @@ class Ground:
     def given(self, name: str, taken: tuple[str, ...] = ()) -> dict[str, Any]:
         """Values of a step's options as the user gave them; plain parameters in `taken` are not for it. Raises UsageError."""
         known = {entry.name: entry for entry in config.describe(step.options_of(name))}
-        plain = {key: raw for key, raw in self.plain.items() if key in known and key not in taken}
+        plain = {key: raw for key, raw in self.plain.items() if key in settable(name) and key not in taken}
         values = config.judge(step.options_of(name), plain, f"{self.source}, for {name}")
         if "draws" in known:
             values["draws"] = self.o.draws if known["draws"].leaf is Path else str(self.o.draws)
         # What reads earlier results knows these from there.
-        first = name in NAMES and not STAGES[NAMES[name]].inputs
-        if first and "modulus" in known:
+        if name in NAMES and not STAGES[NAMES[name]].inputs:
             values["modulus"] = self.o.modulus
-        if first and "recipe" not in taken and self.o.recipe:
-            values["recipe"] = self.o.recipe if known["recipe"].shape == "list" else self.o.recipe[0]
+            if "recipe" not in taken and self.o.recipe:
+                values["recipe"] = self.o.recipe if known["recipe"].shape == "list" else _one(self.o.recipe, name)
         return values | self.own(name)
 
     def own(self, name: str) -> dict[str, Any]:
         """Values that the user gave to one step alone. Raises UsageError."""
         return config.judge(step.options_of(name), self.tables.get(name, {}), f"{self.source}: [{name}]")
+
+
+def _one(recipes: tuple[str, ...], name: str) -> str:
+    if len(recipes) > 1:
+        raise UsageError(
+            f"{name} searches for one recipe: name one of {', '.join(recipes)}, or start with step 1, which chooses"
+        )
+    return recipes[0]
+
+
+def settable(name: str) -> set[str]:
+    """Options of a step that are the user's to set by --params."""
+    inputs = STAGES[NAMES[name]].inputs if name in NAMES else {}
+    return {entry.name for entry in config.describe(step.options_of(name))} - {*GIVEN, *FLAGS, *inputs}
 
 
 @dataclass(frozen=True)
@@ -222,21 +236,18 @@ def prepare(o: PipelineOptions) -> tuple[Ground, list[Stage]]:
     plain, tables, source = _parameters(o.params)
     folder = o.output_dir or Path("results") / f"pipeline-{digest[:8]}"
     ground = Ground(o, folder, digest, plain, tables, source)
-    if first == 0 and not o.recipe and "recipe" not in {**plain, **tables.get(STAGES[0].name, {})}:
+    if first == 0 and not o.recipe:
         raise UsageError(
             "--recipe NAME[,NAME] is missing: name what may have made the draws; python -m prng_mpi lists recipes"
         )
-    for name in ("doctor", *(stage.name for stage in STAGES)):
+    for name in ("doctor", *(stage.name for stage in chosen)):
         ground.given(name, OPTIMUM if name == "sieve" and _has_optimum(ground, chosen) else ())
     for stage in chosen:
         if stage.missing:
             raise UsageError(
                 f"step {stage} needs {', '.join(stage.missing)}, not installed here; launch/setup.sh mpi,models installs it"
             )
-        for option_name, name in stage.inputs.items():
-            before = STAGES[NAMES[name]]
-            if option_name in stage.spare:
-                continue
+        for before in (STAGES[NAMES[name]] for key, name in stage.inputs.items() if key not in stage.spare):
             if before not in chosen and _summary(ground.of(before)).get("exit_code") not in COMPLETE:
                 raise UsageError(
                     f"step {stage} needs the results of step {before}, and {ground.of(before)} has none: start there"
@@ -267,23 +278,20 @@ def _parameters(text: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]], s
     if isinstance(data.get(PipelineOptions.STEP), dict):
         del data[PipelineOptions.STEP]
     plain = {key.replace("-", "_"): raw for key, raw in data.items()}
-    options = {name: {entry.name for entry in config.describe(step.options_of(name))} for name in names}
-    known = set().union(*options.values()) - set(GIVEN)
+    known = set().union(*(settable(name) for name in names))
     for key, raw in plain.items():
+        if key in FLAGS:
+            raise UsageError(f"{source}: {key} has a flag of its own, --{key}")
         if isinstance(raw, dict) and key not in known:
             raise UsageError(f"{source}: there is no step {key}{suggestion(key, names)}; there are {', '.join(names)}")
-        if key in (*GIVEN, "draws", "modulus", "recipe") or any(key in STAGES[NAMES[name]].inputs for name in names):
-            raise UsageError(f"{source}: {key} is the pipeline's to give: use its own flags")
         if key not in known:
-            raise UsageError(f"{source}: no step has an option {key}{suggestion(key, known)}; remove or correct it")
+            raise UsageError(
+                f"{source}: no step has an option {key} to set{suggestion(key, known)}; remove or correct it"
+            )
     for name, table in tables.items():
+        every = {entry.name for entry in config.describe(step.options_of(name))}
         for key in table:
-            if key.replace("-", "_") in (
-                *GIVEN,
-                "draws",
-                "modulus",
-                *(STAGES[NAMES[name]].inputs if name in NAMES else ()),
-            ):
+            if key.replace("-", "_") in every - settable(name):
                 raise UsageError(f"{source}: [{name}] {key} is the pipeline's to give")
     return plain, tables, source
 
@@ -632,7 +640,10 @@ def looks(ground: Ground) -> int:
 def _conclude(ground: Ground, told: list[Told], wall: float) -> ExitCode:
     """Write summary.json, tell how it ended and where the evidence stands; the exit code."""
     ran = [each for each in told if each.code is not None]
-    last, tellers = ran[-1], [each for each in ran if each.stage.tells and each.code in COMPLETE]
+    # What step 1 has chosen among many trials does not count as found once more by step 2.
+    found = [STAGES[1]] if _summary(ground.of(STAGES[0])) else []
+    tellers = [each for each in ran if each.stage.tells and each.code in COMPLETE and each.stage not in found]
+    last = ran[-1]
     assert last.code is not None
     code, verdict, words = ExitCode.FOUND, "done", "none of these steps tells signal from noise"
     if tellers and tellers[-1].code is ExitCode.FOUND:
