@@ -280,18 +280,20 @@ def test_labels_come_after_what_the_optimiser_saw(found: tuple[Path, Path], tmp_
         full_scoring._seen(found[0], str(found[1]), read)
 
 
-def test_both_sides_have_columns_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("direction", "window"), [("both", (18, 42)), ("reverse", (18, 30))])
+def test_both_sides_have_columns_of_their_own(direction: str, window: tuple[int, int], tmp_path: Path) -> None:
     draws = write_draws(tmp_path, planted(SEED, 600, SKIP, 0.2))
-    both = ("--direction", "both", "--window", 12, "--window-start", 30, "--offset-min", 120, "--offset-max", 120)
+    both = ("--direction", direction, "--window", 12, "--window-start", 30, "--offset-min", 120, "--offset-max", 120)
     seeds = ("--seed-start", SEED - 2000, "--seed-end", SEED + 2000)
     folder = sieve(tmp_path / "sieve", draws, "--threshold", 0.08, *both, *seeds)
     read = streams.read(folder, str(draws))
-    assert (read.window, read.behind, read.ahead) == ((18, 42), 12, 12)
+    assert (read.window, read.behind, read.ahead) == (window, 12, window[1] - 30)
     names = [f.name for f in registry(Scorer(), 1000, True)]
     table, row = scored(read).features[-1], int(np.flatnonzero(read.survivors["seed"] == SEED)[0])
     assert table[row, names.index("match_after")] > 0.7
     for side in ("behind", "ahead", "least"):
-        assert table[row, names.index(f"match_side_{side}")] > 0.4
+        there = direction == "both" or side == "behind"
+        assert (table[row, names.index(f"match_side_{side}")] > 0.4) == there
 
 
 @pytest.mark.parametrize(

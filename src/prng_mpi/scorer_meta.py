@@ -126,8 +126,8 @@ class Space:
         small = trial.suggest_int("modulus_small", 2, max(2, min(20, self.modulus // 4)))
         return Trial(
             number, small, trial.suggest_int("modulus_large", small + 1, max(small + 1, min(500, self.modulus // 2))),
-            trial.suggest_int("lag_most", 1, 15), trial.suggest_int("window", 20, 200, log=True),
-            trial.suggest_int("window_ratio", 2, 8), round(trial.suggest_float("floor", 0.0, 5.0), 2),
+            trial.suggest_int("lag_most", 1, 15), trial.suggest_int("window", 20, 150, log=True),
+            trial.suggest_int("window_ratio", 2, 4), round(trial.suggest_float("floor", 0.0, 5.0), 2),
         )  # fmt: skip
 
 
