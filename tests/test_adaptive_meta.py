@@ -26,7 +26,7 @@ from prng_mpi.adaptive_meta import (
     trials_of,
     width_of,
 )
-from prng_mpi.store import read_tables, write_scores
+from prng_mpi.store import open_tables, write_scores
 from support import TOP, environment
 
 USUAL = Measured(10_000, 60, 30.0, 40_000, 20_000, 3500, 500, 1e-3, 5000.0)
@@ -99,7 +99,7 @@ def test_the_plan_stands_in_its_file_and_changes_with_the_scores(tmp_path: Path)
         scores = learning_cases.scores(folder, planted=True, survivors=survivors, span=100, used=300)
         done = adaptive_meta("--scores", folder, "--output-dir", tmp_path / f"plan{survivors}")
         assert done.returncode == 0, done.stderr
-        tables, attributes = read_tables(tmp_path / f"plan{survivors}", "adaptive_meta")
+        tables, attributes = open_tables(tmp_path / f"plan{survivors}", "adaptive_meta")
         capacity = asdict(plan(measure(scores, 1000)))
         assert {name: int(attributes[name]) for name in capacity} == capacity
         assert attributes["scores_hash"] == scores.content_hash

@@ -37,14 +37,18 @@ def run(comm, o, plan):
         Path(o.output_dir, f"modules{comm.rank}").write_text(text)
 anti_overfit.run = run
 """
-# In a folder of PYTHONPATH: what a fresh process does before it fits.
+# In a folder of PYTHONPATH: what a fresh process does before it fits. `first`: whether it is the first of them all.
 FATE = """
 import json, os, signal, sys
 from pathlib import Path
+def first():
+    try:
+        os.close(os.open(Path(__file__).parent / "first", os.O_CREAT | os.O_EXCL))
+        return True
+    except FileExistsError:
+        return False
 if sys.orig_argv[1:3] == ["-m", "prng_mpi.models"]:
-    request, marks = json.loads(Path(sys.orig_argv[3]).read_text()), Path(__file__).parent
-    number = len(list(marks.glob("mark*")))
-    Path(marks, f"mark{os.getpid()}").write_text(request["model"])
+    request = json.loads(Path(sys.orig_argv[3]).read_text())
     if %s:
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -160,7 +164,7 @@ def test_what_a_run_leaves(calm: tuple[Ended, Path], made: Path) -> None:
 def test_killed_trials_and_runs_change_nothing(calm: tuple[Ended, Path], made: Path, tmp_path: Path) -> None:
     """The process of a trial is killed, then the whole run, then it goes on: the same trials, the same gate, no second look."""
     folder = tmp_path / "run"
-    (tmp_path / "sitecustomize.py").write_text(FATE % "number == 1")
+    (tmp_path / "sitecustomize.py").write_text(FATE % "first()")
     path = f"{tmp_path}:{TOP / 'src'}"
     with Run(study(made, folder), 2, PYTHONPATH=path) as run:
         until(lambda: len(list((folder / "trials").glob("*.json"))) >= 3, 150, "no trials done")
@@ -177,7 +181,8 @@ def test_killed_trials_and_runs_change_nothing(calm: tuple[Ended, Path], made: P
     # Again: nothing is fitted, and the one look stands.
     again = Run(study(made, folder)).wait(100)
     assert again.code == 0 and again.summary["pool"] == ended.summary["pool"]
-    assert len(list(tmp_path.glob("mark*"))) <= 5
+    started = [event["trial"] for event in events(folder) if event["kind"] == "trial_started"]
+    assert set(started) == set(range(8)) and len(started) <= 8 + 1 + 2, "one was killed, then two with the run"
     kept = json.loads((folder / "test.json").read_text())
     (folder / "test.json").write_text(json.dumps(kept | {"chosen": "another"}))
     assert Run(study(made, folder)).wait(100).code == 9
@@ -267,6 +272,14 @@ def test_a_pool_brings_its_own_stream_and_needs_a_study_that_is_through(
     assert early.returncode == 2 and "the study is not through" in early.stderr
     wrong = predict("--models", made / "plan")
     assert wrong.returncode == 2 and "finished anti_overfit" in wrong.stderr
+
+
+def test_a_host_with_memory_for_one_fit_has_one_rank_fit(made: Path, tmp_path: Path) -> None:
+    patch = "from prng_mpi import memory\nmemory.available = lambda: 2.2e9"
+    argv = study(made, tmp_path / "run", "--models", "xgboost", "--trials", 1, "--memory-reserve", "1.5 GB")
+    ended = Run(argv, 2, patch).wait(100)
+    assert ended.code == 0 and "a fit takes about 500 MB: 1 of its ranks fit models" in ended.stdout, ended.stderr
+    assert {event["rank"] for event in events(tmp_path / "run") if event["kind"] == "trial_done"} == {0}
 
 
 @pytest.mark.slow

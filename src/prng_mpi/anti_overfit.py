@@ -43,7 +43,7 @@ from prng_mpi.display import say
 from prng_mpi.errors import ExitCode, IntegrityError, UsageError
 from prng_mpi.farm import Card, serve
 from prng_mpi.fits import MODELS, Fit, Ground, Runner
-from prng_mpi.learning import CALIBRATION, Judgement, PoolHits, Split
+from prng_mpi.learning import Judgement, PoolHits, Split
 from prng_mpi.ledger import Ledger, identity_hash
 from prng_mpi.statistics import format_count, format_log10
 from prng_mpi.store import Scores, open_attributes, open_scores, write_json, write_text
@@ -315,62 +315,86 @@ class Tested:
     now: npt.NDArray[np.float64]
     judged: Judgement
 
+    @property
+    def overfit(self) -> float:
+        """Squared error on the test over that on the rows of the fit, each in units of the mean's: 1 where nothing was overfitted."""
+        fitted = 1 - float(self.said["fit_r2"])
+        return (1 - self.judged.r2.value) / fitted if fitted > 0 else math.inf
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """All that is measured of it, by name."""
+        own = {
+            "objective": float(self.said["objective"]),
+            "fit_r2": float(self.said["fit_r2"]),
+            "overfit_ratio": self.overfit,
+        }
+        return own | self.judged.row()
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """The one look at the test. chosen: the model that was chosen before; hits: u4 (N,) of the survivors among its draws, first to
+    first + draws - 1; tested: every model; pool: what the chosen one ranks first."""
+
+    plan: Plan
+    scores: Scores
+    chosen: str
+    hits: npt.NDArray[np.uint32]
+    first: int
+    draws: int
+    tested: dict[str, Tested]
+    pool: PoolHits
+
+    @property
+    def gate(self) -> str:
+        """Whether chance does not explain what the pool hits."""
+        return "open" if self.pool.log10_p <= statistics.STRONG_LOG10 else "closed"
+
+    @property
+    def permutation_p(self) -> float:
+        """How often permuted labels give the first-ranked as many hits."""
+        return self.tested[self.chosen].judged.top.p
+
 
 def _conclude(done: Course[Fit], o: LearnOptions, plan: Plan) -> Conclusion:
-    """Choose, look at the test, open the gate or not. Nothing but this reads the labels of the test."""
-    if not done.complete:
-        return Conclusion(
-            ExitCode.ABORTED, {"verdict": "unfinished", "gate": None}, [("gate", "the test was not looked at: trials are missing")]
-        )  # fmt: skip
-    finals = {name: done.results[number] for name, number in plan.finals.items()}
-    lost = [f"{name}: {result['failed']}" for name, result in finals.items() if result["failed"]]
+    """Choose, look at the test, open the gate or not."""
     failed = [f"trial {n}: {r['failed']}" for n, r in sorted(done.results.items()) if r["failed"] and n < plan.trials]
-    said = [("failed", text) for text in (*failed, *lost)]
+    finals = {name: done.results[number] for name, number in plan.finals.items() if number in done.results}
+    failed += [f"{name}: {result['failed']}" for name, result in finals.items() if result["failed"]]
+    summary, said = {"verdict": "unfinished", "gate": None, "failed": failed}, [("failed", text) for text in failed]
     good = {name: result for name, result in finals.items() if not result["failed"]}
-    if not good:
-        return Conclusion(
-            ExitCode.GAPS,
-            {"verdict": "unfinished", "gate": None, "failed": failed + lost},
-            [*said, ("gate", "no model is left to test")],
-        )
-    # By the cut that is there for it, and before the test is looked at.
+    if not done.complete or not good:
+        why = "no model is left" if done.complete else "trials are missing"
+        return Conclusion(ExitCode.GAPS, summary, [*said, ("gate", f"the test was not looked at: {why}")])
+    look = _look(plan, o, good)
+    write_json(plan.folder / MODELS / "card.json", _card(look) | {"failed": failed})
+    lost = {name: np.array(each.said["importance"]) for name, each in look.tested.items()}
+    write_text(plan.folder / "importance.svg", figures.importance(lost, look.scores.names, look.chosen).svg)
+    code = ExitCode.FOUND if look.gate == "open" else ExitCode.NOTHING_FOUND
+    return Conclusion(code, summary | _summary(look), [*said, *_told(look)], _attributes(look), _tables(look))
+
+
+def _look(plan: Plan, o: LearnOptions, good: dict[str, dict[str, Any]]) -> Look:
+    """Choose, by the cut that is there for it, and then look. good: what the final fits said. Nothing but this reads the labels of
+    the test. Raises IntegrityError."""
     chosen = max(good, key=lambda name: float(good[name]["objective"]))
     predictions = {name: _predictions(plan, name, result) for name, result in good.items()}
-    _look(plan, chosen, {name: result["files"][f"{name}.npy"] for name, result in good.items()})
+    _record(plan, chosen, {name: result["files"][f"{name}.npy"] for name, result in good.items()})
     assert o.scores is not None
     scores = open_scores(o.scores)
     if scores.content_hash != plan.identity["scores"]:
         raise IntegrityError(f"{scores.path} has changed since this study began: start another in a new folder")
-    cut = scores.cuts[plan.split.test]
-    hits, first, draws = (
-        scores.labels[plan.split.test],
-        int(cut["label_start"]),
-        int(cut["label_end"] - cut["label_start"]),
-    )
+    cut, hits = scores.cuts[plan.split.test], scores.labels[plan.split.test]
+    first, draws = int(cut["label_start"]), int(cut["label_end"] - cut["label_start"])
     chance = float(pools.chances(plan.streams, first, draws).mean())
     tested = {}
     for name, (then, now) in predictions.items():
         base = float(good[name]["base"])
         judged = learning.judge(then, hits, draws, base, chance, plan.pool_size, plan.ground.seed)
         tested[name] = Tested(good[name], then, now, judged)
-    pool = _pool(plan, tested[chosen], hits, first, draws)
-    is_open = pool.log10_p <= statistics.STRONG_LOG10
-    summary = _summary(plan, chosen, tested, pool, draws) | {"failed": failed + lost}
-    tables = _tables(plan, scores, chosen, tested, hits, draws)
-    attributes = {
-        "gate": "open" if is_open else "closed", "chosen": chosen, "pool_size": plan.pool_size, "recipe": plan.streams.recipe,
-        "modulus": plan.streams.modulus, "params": plan.streams.given, "window": [plan.streams.boundary, plan.streams.behind, plan.streams.ahead], "test_start": first, "test_end": first + draws,
-        "log10_p": pool.log10_p, "permutation_p": tested[chosen].judged.top.p, "feature_names": list(scores.names),
-        "scores_hash": plan.identity["scores"], "schema_hash": scores.attributes.get("schema_hash", ""),
-    }  # fmt: skip
-    card = _card(plan, scores, summary, attributes, tested)
-    write_json(plan.folder / MODELS / "card.json", card)
-    drawn = figures.importance(
-        {name: np.array(each.said["importance"]) for name, each in tested.items()}, scores.names, chosen
-    )
-    write_text(plan.folder / "importance.svg", drawn.svg)
-    said += _told(plan, chosen, tested, pool, draws)
-    return Conclusion(ExitCode.FOUND if is_open else ExitCode.NOTHING_FOUND, summary, said, attributes, tables)
+    rows = learning.ranking(tested[chosen].test)[: plan.pool_size]
+    return Look(plan, scores, chosen, hits, first, draws, tested, _pool(plan, rows, hits[rows], first, draws))
 
 
 def _predictions(plan: Plan, name: str, result: dict[str, Any]) -> npt.NDArray[np.float64]:
@@ -385,129 +409,121 @@ def _predictions(plan: Plan, name: str, result: dict[str, Any]) -> npt.NDArray[n
     return loaded
 
 
-def _look(plan: Plan, chosen: str, predictions: dict[str, str]) -> None:
+def _record(plan: Plan, chosen: str, predictions: dict[str, str]) -> None:
     """Record the look at the test, with the hash of each model's predictions, before it is taken. Raises IntegrityError where
     another was taken in this folder before."""
     path, wanted = plan.folder / "test.json", {"chosen": chosen, "predictions": predictions}
-    if path.exists():
-        if json.loads(path.read_text()) != wanted:
-            raise IntegrityError(
-                f"{path}: the test was looked at with other fits, and a second look is no test; start in a new folder, on later draws"
-            )
-        return
-    write_json(path, wanted)
+    if not path.exists():
+        write_json(path, wanted)
+    elif json.loads(path.read_text()) != wanted:
+        raise IntegrityError(
+            f"{path}: the test was looked at with other fits, and a second look is no test; start in a new folder, on later draws"
+        )
 
 
-def _pool(plan: Plan, chosen: Tested, hits: npt.NDArray[np.uint32], first: int, draws: int) -> PoolHits:
-    """What the chosen model ranks first, held against the draws of the test. Raises IntegrityError where these are not the draws
-    that the labels were counted in."""
-    rows = learning.ranking(chosen.test)[: plan.pool_size]
+def _pool(plan: Plan, rows: npt.NDArray[np.int64], hits: npt.NDArray[np.uint32], first: int, draws: int) -> PoolHits:
+    """Survivors `rows` (k,) held against the draws of the test. Raises IntegrityError where these are not the draws that their
+    hits (k,) were counted in."""
     predicted = pools.predicted(plan.streams, rows, first, draws)
     there = plan.streams.history.draws[first : first + draws]
-    if ((predicted == there).sum(axis=1) != hits[rows]).any():
+    if ((predicted == there).sum(axis=1) != hits).any():
         raise IntegrityError(
-            "the streams of the pool do not give the hits that the scores have: is --draws another history?"
+            "the streams of the pool do not give the hits that the scores have; run full_scoring again"
         )
     return learning.pool_hits(predicted, there, pools.chances(plan.streams, first, draws))
 
 
-def _overfit(each: Tested) -> float:
-    """Squared error on the test over that on the rows of the fit, each in units of the mean's: 1 where nothing was overfitted."""
-    fitted = 1 - float(each.said["fit_r2"])
-    return (1 - each.judged.r2.value) / fitted if fitted > 0 else math.inf
-
-
-def _summary(plan: Plan, chosen: str, tested: dict[str, Tested], pool: PoolHits, draws: int) -> dict[str, Any]:
-    is_open = pool.log10_p <= statistics.STRONG_LOG10
-    best = tested[chosen].judged
+def _summary(look: Look) -> dict[str, Any]:
+    pool = {
+        "size": look.plan.pool_size, "draws": look.draws, "hits": look.pool.hits, "by_chance": look.pool.chance,
+        "log10_p": look.pool.log10_p, "permutation_p": look.permutation_p,
+    }  # fmt: skip
+    more = ("rounds", "device", "version")
     return {
-        "verdict": "signal" if is_open else "no signal", "gate": "open" if is_open else "closed", "chosen": chosen,
-        "pool": {
-            "size": plan.pool_size, "draws": draws, "hits": pool.hits, "by_chance": pool.chance, "log10_p": pool.log10_p,
-            "permutation_p": best.top.p,
-        },
-        "models": {
-            name: {
-                "objective": float(each.said["objective"]), "rounds": each.said["rounds"], "params": each.said["trial"]["params"],
-                **each.judged.row(), "fit_r2": float(each.said["fit_r2"]), "overfit_ratio": _overfit(each),
-                "device": each.said["device"], "version": each.said["version"],
-            } for name, each in tested.items()
-        },
+        "verdict": "signal" if look.gate == "open" else "no signal", "gate": look.gate, "chosen": look.chosen, "pool": pool,
         "test_looks": 1,
+        "models": {name: each.measures | {"params": each.said["trial"]["params"]} | {key: each.said[key] for key in more}
+                   for name, each in look.tested.items()},
     }  # fmt: skip
 
 
-def _tables(
-    plan: Plan, scores: Scores, chosen: str, tested: dict[str, Tested], hits: npt.NDArray[np.uint32], draws: int
-) -> dict[str, tuple[npt.NDArray[np.void], str]]:
+def _attributes(look: Look) -> dict[str, Any]:
+    """Of results.h5: what predict needs, and what the look was."""
+    plan, read = look.plan, look.plan.streams
+    return {
+        "gate": look.gate, "chosen": look.chosen, "pool_size": plan.pool_size, "log10_p": look.pool.log10_p,
+        "permutation_p": look.permutation_p, "test_start": look.first, "test_end": look.first + look.draws, "recipe": read.recipe,
+        "modulus": read.modulus, "params": read.given, "window": [read.boundary, read.behind, read.ahead],
+        "scores_hash": plan.identity["scores"], "schema_hash": look.scores.attributes["schema_hash"],
+    }  # fmt: skip
+
+
+def _tables(look: Look) -> dict[str, tuple[npt.NDArray[np.void], str]]:
     """The tables of results.h5 beside the trials."""
-    score = np.zeros(len(scores.survivors), SCORE)
-    for name in ("seed", "skip", "offset", "window_start"):
-        score[name] = scores.survivors[name]
-    score["score"], score["tested"] = tested[chosen].now, tested[chosen].test
-    share = hits / draws
-    metrics, importance = [], []
-    for name, each in tested.items():
-        row = {
-            "model": name.encode(), "chosen": name == chosen, "objective": each.said["objective"], **each.judged.row(),
-            "fit_r2": each.said["fit_r2"], "overfit_ratio": _overfit(each),
-            "mean_error": ((share - each.said["base"]) ** 2).mean(), "error": ((share - each.test) ** 2).mean(),
-        }  # fmt: skip
+    survivors, names, best = look.scores.survivors, look.scores.names, look.tested[look.chosen]
+    score = np.zeros(len(survivors), SCORE)
+    for column in ("seed", "skip", "offset", "window_start"):
+        score[column] = survivors[column]
+    score["score"], score["tested"] = best.now, best.test
+    share, metrics, importance = look.hits / look.draws, [], []
+    for name, each in look.tested.items():
+        errors = {"error": ((share - each.test) ** 2).mean(), "mean_error": ((share - each.said["base"]) ** 2).mean()}
+        row = each.measures | errors | {"model": name.encode(), "chosen": name == look.chosen}
         metrics.append(tuple(row[column] for column in METRIC.names or ()))
         importance += [
-            (name.encode(), feature.encode(), lost)
-            for feature, lost in zip(scores.names, each.said["importance"], strict=True)
+            (name.encode(), *pair) for pair in zip(map(str.encode, names), each.said["importance"], strict=True)
         ]
-    history = plan.streams.history.draws.astype([("draw", "<u4")])
+    groups = [learning.calibration(name, each.test, look.hits, look.draws) for name, each in look.tested.items()]
     return {
         "scores": (score, "one row for each survivor, as the sieve has them; score: probability that the next draw is what it predicts, by the "
                    "chosen model as of the history's end; tested: the same as of the test cut"),
         "metrics": (np.array(metrics, METRIC), "one row for each model, on the test; _low, _high: where 99 % of permuted labels lie, _p: how often "
                     "these do as well; top: hits of the pool; error: mean squared error of shares, mean_error: that of predicting the mean"),
-        "calibration": (np.concatenate([learning.calibration(name, each.test, hits, draws) for name, each in tested.items()])
-                        if tested else np.zeros(0, CALIBRATION), "survivors by rank: predicted and observed share of hits; low, high: hits that "
-                        "calibrated predictions leave in one of twenty cases"),
+        "calibration": (np.concatenate(groups), "survivors by rank: predicted and observed share of hits; low, high: hits that calibrated "
+                        "predictions leave in one of twenty cases"),
         "importance": (np.array(importance, IMPORTANCE), "log10 likelihood that is lost on the cut of choice where a feature is shuffled"),
-        "draws": (history, "the history"),
+        "draws": (look.plan.streams.history.draws.astype([("draw", "<u4")]), "the history"),
     }  # fmt: skip
 
 
-def _card(
-    plan: Plan, scores: Scores, summary: dict[str, Any], attributes: dict[str, Any], tested: dict[str, Tested]
-) -> dict[str, Any]:
+def _card(look: Look) -> dict[str, Any]:
     """What someone who did not see it made should know of the models (M. Mitchell et al., FAT* 2019, 220)."""
-    cuts = scores.cuts
+    plan, scores, parts = look.plan, look.scores, look.plan.split
+    spans = {
+        what: [[int(scores.cuts["label_start"][cut]), int(scores.cuts["label_end"][cut])] for cut in cuts]
+        for what, cuts in (("fit", parts.fit), ("choose", (parts.judge,)), ("test", (parts.test,)))
+    }
     return {
         "purpose": "the probability that a survivor's stream gives the next draw; a rank, no forecast, unless the gate is open",
         "limits": "holds for draws that are made as those of the labels; no model knows when a generator is seeded anew",
         "data": {
-            "scores_hash": plan.identity["scores"], "schema_hash": attributes["schema_hash"], "draws_hash": plan.identity["draws"],
-            "survivors": len(scores.survivors), "features": list(scores.names), "recipe": plan.streams.recipe, "modulus": plan.streams.modulus,
-            "labels": {name: [[int(cuts["label_start"][c]), int(cuts["label_end"][c])] for c in which] for name, which in
-                       (("fit", plan.split.fit), ("choose", (plan.split.judge,)), ("test", (plan.split.test,)))},
+            "scores_hash": plan.identity["scores"], "schema_hash": scores.attributes["schema_hash"],
+            "draws_hash": plan.identity["draws"], "survivors": len(scores.survivors), "features": list(scores.names),
+            "recipe": plan.streams.recipe, "modulus": plan.streams.modulus, "labels": spans,
         },
-        "files": {name: each.said["files"] for name, each in tested.items()}, "seed": plan.ground.seed,
-        "trials": plan.trials, "loss": "binomial likelihood of hits", **summary, **step.provenance("optuna"),
+        "loss": "binomial likelihood of hits", "seed": plan.ground.seed, "trials": plan.trials,
+        "files": {name: each.said["files"] for name, each in look.tested.items()}, **_summary(look), **step.provenance("optuna"),
     }  # fmt: skip
 
 
-def _told(plan: Plan, chosen: str, tested: dict[str, Tested], pool: PoolHits, draws: int) -> list[tuple[str, str]]:
+def _told(look: Look) -> list[tuple[str, str]]:
     rows = []
-    for name, each in tested.items():
+    for name, each in look.tested.items():
         j = each.judged
         rows.append((
             "models", f"{name:<11} gain {j.log10_gain:.1f}, R^2 {j.r2.value:.4f} (luck {j.r2.low:.4f} to {j.r2.high:.4f}), AUC {j.auc.value:.3f} "
             f"({j.auc.low:.3f} to {j.auc.high:.3f}), Spearman {j.spearman.value:.3f} ({j.spearman.low:.3f} to {j.spearman.high:.3f}), overfit "
-            f"ratio {_overfit(each):.2f}{'  <- chosen' if name == chosen else ''}"
+            f"ratio {each.overfit:.2f}{'  <- chosen' if name == look.chosen else ''}"
         ))  # fmt: skip
-    p = tested[chosen].judged.top.p
     rows.append((
-        "pool", f"{pool.hits} of {draws} draws of the test are among the {plan.pool_size} that it ranks first, by chance {pool.chance:.2g}: "
-        f"p = {format_log10(pool.log10_p)}; permuted labels do as well with p = {p:.2g}"
+        "pool", f"{look.pool.hits} of {look.draws} draws of the test are among the {look.plan.pool_size} that it ranks first, by chance "
+        f"{look.pool.chance:.2g}: p = {format_log10(look.pool.log10_p)}; permuted labels do as well with p = {look.permutation_p:.2g}"
     ))  # fmt: skip
-    if pool.log10_p <= statistics.STRONG_LOG10:
-        return [*rows, ("gate", "OPEN: what is ranked first hits more than chance explains")]
-    return [*rows, ("gate", "CLOSED, no signal: what is ranked first hits no more than luck does")]
+    words = {
+        "open": "OPEN: what is ranked first hits more than chance explains",
+        "closed": "CLOSED, no signal: what is ranked first hits no more than luck does",
+    }
+    return [*rows, ("gate", words[look.gate])]
 
 
 if __name__ == "__main__":

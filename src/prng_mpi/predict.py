@@ -119,15 +119,8 @@ def prepare(loaded: config.Loaded[PredictOptions]) -> Stream | Pool:
     """Find out what stream is meant, or which pool. Raises UsageError, NoSignal, or IntegrityError for a damaged run; step.Done."""
     o = loaded.value
     for name, folder in (("run", o.run), ("models", o.models)):
-        taken = (
-            "recipe",
-            "param",
-            "modulus",
-            "seed",
-            "skip",
-            "offset",
-            *(("run", "start") if name == "models" else ()),
-        )
+        more = ("run", "start") if name == "models" else ()
+        taken = ("recipe", "param", "modulus", "seed", "skip", "offset", *more)
         given = [other for other in taken if loaded.origins[other] != "default"]
         if folder is not None and given:
             flag = "from" if given[0] == "start" else given[0]
