@@ -25,7 +25,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM
 if [ -t 1 ]; then PRNG_MPI_TTY=1; else PRNG_MPI_TTY=0; fi
 { PRNG_MPI_WINDOW=$(stty size <&3 2>/dev/null || echo 24 100); } 3>&1
 export PRNG_MPI_TTY COLUMNS=${COLUMNS:-${PRNG_MPI_WINDOW#* }} LINES=${LINES:-${PRNG_MPI_WINDOW% *}}
-export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;LINES;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS'
+# Ranks get these; mpirun starts nothing where one of them is not set, as VIRTUAL_ENV is not in an environment of another kind.
+export OMPI_MCA_mca_base_env_list="PATH;${VIRTUAL_ENV:+VIRTUAL_ENV;}PRNG_MPI_TTY;COLUMNS;LINES;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS"
 
 # What mpirun needs to know of the ranks.
 if [ -n "${HOSTFILE:-}" ]; then
