@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -30,16 +31,17 @@ SMALL = {
     "device": "cpu",
 }  # fmt: skip
 COLUMNS = ("history", "draws", "step 1: objective, decoys", "survivors, chance", "step 5: pool, p", "AUC (luck)", "R^2 (luck)",
-           "step 6", "verdict", "seconds")  # fmt: skip
+           "step 6", "verdict", "seconds, of a core")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Passed:
-    """A history that has been through: exit code, folder of the pipeline, and seconds."""
+    """A history that has been through: exit code, folder of the pipeline, seconds on the clock and of all cores."""
 
     code: int
     folder: Path
     seconds: float
+    cores: float
     output: str
 
     def said(self, name: str) -> dict[str, Any]:
@@ -61,11 +63,17 @@ def through(
         "--params",
         json.dumps(PARAMS | (params or {})),
     ]
-    began = time.monotonic()
+    began, before = time.monotonic(), _core_seconds()
     done = subprocess.run(
         command, cwd=TOP, env=environment(), timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )  # fmt: skip
-    return Passed(done.returncode, folder, time.monotonic() - began, done.stdout)
+    return Passed(done.returncode, folder, time.monotonic() - began, _core_seconds() - before, done.stdout)
+
+
+def _core_seconds() -> float:
+    """Of all processes that this one has started and their own, so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def row(name: str, count: int, passed: Passed) -> list[str]:
@@ -88,7 +96,11 @@ def row(name: str, count: int, passed: Passed) -> list[str]:
         cells[-1] += (
             f": seed {last['first_ranked']['seed']} first, {past['first_ranked_hits']} of {past['draws']} ({low:.1%} to {high:.1%})"
         )
-    return [*cells, json.loads((passed.folder / "summary.json").read_text())["verdict"], f"{passed.seconds:.0f}"]
+    return [
+        *cells,
+        json.loads((passed.folder / "summary.json").read_text())["verdict"],
+        f"{passed.seconds:.0f}, {passed.cores:.0f}",
+    ]
 
 
 def planted_failures(passed: Passed) -> list[str]:
