@@ -114,7 +114,7 @@ class PipelineOptions:
     end_step: str = option("6", "last step", parse=_place, metavar="STEP", section="Steps")
     params: str = option(
         "", "options of the steps: a JSON object, or a TOML file; those in a table of a step's name are for that step, the others for "
-        "every step that has them", metavar="JSON|FILE", section="Steps",
+        "every step that has them", metavar="PARAMS", section="Steps",
     )  # fmt: skip
     pool: float = option(
         1e4, "step 2 lowers the threshold of step 1's optimum until chance alone leaves about so many seeds, to be compared with; "
