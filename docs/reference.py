@@ -129,7 +129,7 @@ def exit_codes() -> str:
 def schemas() -> str:
     """The records that travel unchanged between kernel, MPI and HDF5, and the version of each written format."""
     versions = [
-        ("`results.h5`, `scores.h5`, attribute `schema_version`", f"{store.SCHEMA_VERSION}"),
+        ("`results.h5`, attribute `schema_version`", f"{store.SCHEMA_VERSION}"),
         ("`events.jsonl`, key `schema`", f"{store.EVENTS_SCHEMA}"),
         ("`ledger.sqlite`, `user_version`", f"{ledger.SCHEMA_VERSION}"),
         ("`status --json`, key `schema`", f"{status.SCHEMA_VERSION}"),

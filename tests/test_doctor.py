@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from prng_mpi import checks, facts
 from prng_mpi.checks import OK, STOP, WARN, Facts, Finding, examine
+from prng_mpi.errors import UsageError
 from support import Ended, Run, run_sieve, uniform, write_draws
 
 CLUSTER = {"zeus": ("cuda", 2, "NVIDIA GeForce RTX 3080 Ti", ""), "rig1": ("rocm", 8, "AMD Radeon RX 6600", "gfx1032"),
@@ -30,7 +32,8 @@ VERSIONS = {
 def rank_of(number: int, host: str, kind: str, name: str, gpu: int) -> dict[str, Any]:
     environment = {checks.OVERRIDE: "10.3.0"} if kind == "rocm" else {}
     return {
-        "rank": number, "host": host, "versions": dict(VERSIONS), "started_with": dict(environment),
+        "rank": number, "host": host, "versions": dict(VERSIONS), "python": f"/opt/{kind}/bin/python",
+        "cupy": {"cuda": "cupy-cuda13x 14.2.0", "rocm": "cupy-rocm-7-0 14.2.0"}[kind], "started_with": dict(environment),
         "environment": {**environment, checks.VISIBLE[kind]: str(gpu)}, "libraries": [], "kind": kind, "why": "auto",
         "device": name, "gpu": str(gpu), "trouble": "", "need": 0.5e9, "files": 4096, "skew": 0.001,
     }  # fmt: skip
@@ -65,6 +68,10 @@ def test_a_healthy_cluster_has_no_finding_and_is_described() -> None:
     assert {f.level for f in found} == {OK}, [str(f) for f in found]
     lines = {f.check: str(f) for f in found}
     assert lines["versions"].startswith("ok    versions   26 ranks alike: prng_mpi 0.1.0")
+    # Hosts of another kind have another environment, of the same versions.
+    assert lines["pythons"].endswith(
+        "/opt/cuda/bin/python with cupy-cuda13x 14.2.0 on zeus; /opt/rocm/bin/python with cupy-rocm-7-0 14.2.0 on rig1, rig2, rig3"
+    )
     assert lines["network"].endswith(
         "10.88.0.0/24 on zeus, rig1, rig2, rig3: mpirun --mca btl_tcp_if_include 10.88.0.0/24 --prtemca prte_if_include 10.88.0.0/24"
     )
@@ -157,6 +164,7 @@ WRONG: dict[str, tuple[Callable[[Facts], None], str, str, str, str, str]] = {
     "a card in state unknown": (put("hosts", "rig1", "smi", {"trouble": "", "gpus": SMI | {"card3": {"GPU use (%)": "N/A"}}}), WARN, "rocm-smi", "rig1", "card3 does not know its GPU use", "reboot"),
     "a hot card": (put("hosts", "rig1", "smi", {"trouble": "", "gpus": {"card0": {"Temperature (Sensor edge) (C)": "99.0"}}}), WARN, "rocm-smi", "rig1", "card0: Temperature (Sensor edge) (C) 99", "fan"),
     "a controller that hangs": (put("hosts", "rig1", "smi", {"trouble": "rocm-smi gave no answer in 5 s", "gpus": {}}), WARN, "rocm-smi", "rig1", "no answer", "don't poll"),
+    "two environments on a host": (put("ranks", 7, "python", "/usr/bin/python"), WARN, "pythons", "rig1", "/opt/rocm/bin/python and /usr/bin/python", "ENVIRONMENTS"),
     "a login that asks": (answer(255, "x\nPermission denied (publickey,password)."), STOP, "reach", "rig2", "no non-interactive login (Permission denied", "ssh-copy-id rig2"),
     "a host that is down": (answer(-9, ""), STOP, "reach", "rig2", "no answer in time", "ssh rig2 true"),
     "no Python at its path": (answer(127, "bash: /x/python: No such file"), STOP, "reach", "rig2", "this Python is not at its path", "same path"),
@@ -278,6 +286,19 @@ def test_rocm_smi_is_waited_for_a_little_only(tmp_path: Path) -> None:
     assert facts.smi("/nowhere/smi")["trouble"] == "there is no /nowhere/smi"
 
 
+def test_environments(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "environments", "# kinds\nzeus /opt/cuda/bin/python\nrig* /opt/rocm/bin/python # all rigs\n\n"
+    )
+    kinds = facts.read_environments(path)
+    chosen = {host: facts.python_of(host, kinds) for host in ("zeus", "rig2.local", "other")}
+    assert chosen == {"zeus": "/opt/cuda/bin/python", "rig2.local": "/opt/rocm/bin/python", "other": sys.executable}
+    with pytest.raises(UsageError, match="PATTERN INTERPRETER, not: zeus"):
+        facts.read_environments(write(tmp_path / "bad", "zeus\n"))
+    with pytest.raises(UsageError, match="can't be read"):
+        facts.read_environments(tmp_path / "none")
+
+
 def test_hosts_are_asked_the_way_mpirun_does(tmp_path: Path) -> None:
     agent = write(
         tmp_path / "agent",
@@ -288,6 +309,8 @@ def test_hosts_are_asked_the_way_mpirun_does(tmp_path: Path) -> None:
     said = facts.reach(["localhost", "good", "down", "bare", "hung"], environ, 2.0)
     assert {host: r["status"] for host, r in said.items()} == {"good": 0, "down": 255, "bare": 127, "hung": -15}
     assert said["good"]["version"] == "0.1.0" and abs(said["good"]["skew"]) < 0.5
+    kinds = [["go*", "/nowhere/python"]]
+    assert "/nowhere/python: not found" in facts.reach(["good"], environ, 1.0, kinds)["good"]["said"]
     assert (
         facts.reach(["good"], {"PRTE_MCA_plm_ssh_agent": "/nowhere/ssh"})["good"]["said"]
         == "there is no program /nowhere/ssh"

@@ -39,6 +39,10 @@ class DoctorOptions:
         None, "the hostfile that mpirun gets: is each host where it should be; alone, can each be reached", metavar="FILE",
         section="Cluster",
     )  # fmt: skip
+    environments: Path | None = option(
+        None, "a Python for each kind of host, as ENVIRONMENTS of launch/env.sh: lines of PATTERN INTERPRETER", metavar="FILE",
+        section="Cluster",
+    )  # fmt: skip
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
     require_gpu: bool = option(False, "a rank that would compute on a CPU is a finding", section="Devices")
     memory_reserve: float = option(
@@ -60,6 +64,7 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
     slots: dict[str, int] = {}
     for line in hostfile.read(o.hostfile) if o.hostfile else ():
         slots[line.host] = slots.get(line.host, 0) + line.slots
+    environments = facts.read_environments(o.environments) if o.environments else []
     if not alone:
         # MPI that finds no way to other hosts hangs, without a chance to speak up then.
         where = ", ".join(f"{name} {address}" for name, address in facts.interfaces())
@@ -68,7 +73,7 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
     return {
         "alone": alone,
         "hostfile": [[host, number] for host, number in slots.items()] or None,
-        "reach": facts.reach(slots, os.environ) if slots and alone else None,
+        "reach": facts.reach(slots, os.environ, environments=environments) if slots and alone else None,
         "folder": facts.of_folder(o.output_dir),
         "runs": facts.runs(o.output_dir),
         "reserve": o.memory_reserve,

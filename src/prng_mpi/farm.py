@@ -7,6 +7,7 @@ hold up all."""
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi.comm import Comm, Message, Tag
+from prng_mpi import memory
+from prng_mpi.comm import KILLED, Comm, Message, Tag
 from prng_mpi.errors import ExitCode, PrngError
 from prng_mpi.profiles import profile
 from prng_mpi.scheduler import Event, Lease, Scheduler
@@ -29,6 +31,8 @@ Compute = Callable[[Any, Any, Callable[[], bool]], Any]
 
 # How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
 NAP = 0.002
+# Seconds without work after which a rank gives back memory: a host rests longer between two batches of jobs.
+REST = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,11 @@ class WorkFailed(PrngError):
 
 
 class Worker:
-    """The thread that computes one chunk at a time."""
+    """The thread that computes one chunk at a time. When it has had no work for REST seconds it gives back what its allocators keep;
+    rest: of its device."""
 
-    def __init__(self, compute: Compute) -> None:
-        self._compute = compute
+    def __init__(self, compute: Compute, rest: Callable[[], None] = lambda: None) -> None:
+        self._compute, self._rest = compute, rest
         self._todo: queue.SimpleQueue[tuple[int, Any, Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -95,7 +100,8 @@ class Worker:
         return not self._thread.is_alive()
 
     def _loop(self) -> None:
-        while (chunk := self._todo.get()) is not None:
+        chunk = self._todo.get()
+        while chunk is not None:
             lease, start, stop = chunk
             hits, error, blame, began = None, None, True, time.perf_counter()
             try:
@@ -110,6 +116,22 @@ class Worker:
             except Exception as e:  # noqa: BLE001
                 error = f"{type(e).__name__}: {e}"
             self._done.put(Finished(lease, hits, time.perf_counter() - began, error, blame))
+            # Nothing may hold on to the answer while the thread waits.
+            del hits
+            chunk = self._next()
+
+    def _next(self) -> tuple[int, Any, Any] | None:
+        try:
+            return self._todo.get(timeout=REST)
+        except queue.Empty:
+            pass
+        try:
+            self._rest()
+            memory.give_back()
+        # A thread that ends would be a silent rank.
+        except Exception as e:  # noqa: BLE001
+            print(f"prng_mpi: memory was not given back: {type(e).__name__}: {e}", file=sys.stderr, flush=True)
+        return self._todo.get()
 
 
 def _outside(lease: Lease, hits: Hits | None) -> str:
@@ -120,17 +142,21 @@ def _outside(lease: Lease, hits: Hits | None) -> str:
     return f"it reports seed {strays[0]}, which is not in its chunk" if len(strays) else ""
 
 
-def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None:
+def serve(
+    comm: Comm, compute: Compute | None, introduction: Card | str, rest: Callable[[], None] = lambda: None
+) -> None:
     """What every rank but root does until root says stop: introduce itself, compute what it is given, report.
 
-    introduction: its card, or why it has no device; then it only waits for the end."""
+    introduction: its card, or why it has no device; then it only waits for the end. rest: as of `Worker`."""
     if isinstance(introduction, str) or compute is None:
         comm.send(0, Tag.UNREADY, introduction)
-        while (message := comm.poll(0, Tag.STOP)) is None:
-            time.sleep(10 * NAP)
-        _heed(comm, message)
+        while (message := comm.poll(0)) is None or message.tag is not Tag.STOP:
+            if message:
+                _heed(comm, message)
+            else:
+                time.sleep(10 * NAP)
         return
-    worker = Worker(compute)
+    worker = Worker(compute, rest)
     comm.send(0, Tag.READY, introduction)
     while True:
         busy = False
@@ -148,9 +174,12 @@ def serve(comm: Comm, compute: Compute | None, introduction: Card | str) -> None
 
 
 def _heed(comm: Comm, message: Message) -> None:
-    """Without root a rank has nobody to compute for."""
+    """Without root a rank has nobody to compute for. Who was killed on this host may have left a trace here alone."""
     if message.tag is Tag.LOST:
         comm.die(ExitCode.ABORTED, f"root is gone: {message.content}")
+    if message.tag is Tag.WHY:
+        rank, pid = message.content
+        comm.send(0, Tag.WHY, (rank, comm.watch.cause(pid, 0.0)))
 
 
 class End(Enum):
@@ -251,12 +280,19 @@ class Farm:
         self._idle: set[int] = set()
         self._worker: Worker | None = None
 
-    def lead(self, compute: Compute | None, introduction: Card | str, limit: float | None, startup: float) -> End:
+    def lead(
+        self,
+        compute: Compute | None,
+        introduction: Card | str,
+        limit: float | None,
+        startup: float,
+        rest: Callable[[], None] = lambda: None,
+    ) -> End:
         """Hand out until nothing is left or someone says stop. limit: seconds from now after which nothing new is handed
-        out; startup: seconds that ranks without a device have to report before the run gives up."""
+        out; startup: seconds that ranks without a device have to report before the run gives up; rest: as of `Worker`."""
         began, end = self.clock(), End.COMPLETE
         if compute is not None and isinstance(introduction, Card):
-            self._worker = Worker(compute)
+            self._worker = Worker(compute, rest)
         self._introduce(0, introduction)
         while True:
             busy = self._listen()
@@ -319,6 +355,25 @@ class Farm:
         self._idle.discard(rank)
         for event in self.scheduler.lost(rank, reason, self.clock()):
             self._note(event)
+        near = [other for other, state in self._beside(rank) if state.card or state.trouble]
+        if reason == KILLED and near == [0]:
+            self._explain(rank, self.comm.watch.cause(self.comm.pids[rank], 0.0))
+        elif reason == KILLED and near:
+            self.comm.send(near[-1], Tag.WHY, (rank, self.comm.pids[rank]))
+
+    def _beside(self, rank: int) -> list[tuple[int, RankState]]:
+        """The ranks of a rank's host that live."""
+        host = self.comm.hosts[rank]
+        return [(n, r) for n, r in self.state.ranks.items() if n != rank and self.comm.hosts[n] == host and not r.lost]
+
+    def _explain(self, rank: int, cause: memory.Cause) -> None:
+        """A rank of its host tells why a rank was killed: worth repeating where its host had no memory for it."""
+        if cause.most is None:
+            return
+        fit = max(1, min(cause.most, sum(state.card is not None for _, state in self._beside(rank))))
+        reason = f"{cause.text}; set slots={fit} for {self.comm.hosts[rank]} in the hostfile"
+        self.state.ranks[rank].lost = self.state.ranks[rank].lost.removesuffix(KILLED) + reason
+        self.log.event("killed_for_memory", rank=rank, detail=f"rank {rank}: {reason}")
 
     def _introduce(self, rank: int, introduction: Card | str) -> None:
         state, now = self.state.ranks[rank], self.clock()
@@ -345,6 +400,8 @@ class Farm:
                 self._finished(message.source, message.content)
             elif message.tag is Tag.LOST:
                 self._lose(message.source, message.content)
+            elif message.tag is Tag.WHY:
+                self._explain(*message.content)
         if self._worker and (done := self._worker.take()):
             busy = True
             self._finished(0, done)

@@ -281,6 +281,7 @@ _TODO = {
     "failed": "its chunks went to other ranks; where this repeats, look at that host's driver and memory",
     "expired": "its chunks went to other ranks; see whether that host still answers",
     "lost": "its chunks went to other ranks; see whether that host still answers",
+    "killed_for_memory": "its chunks went to other ranks; give its host that many slots, or more memory",
     "parked": "the same command tries these seeds again; where they fail again, with --device cpu",
     "set_aside": "look at that device's driver, memory and temperature; the same command uses it again",
     "refused": "correct what it says, then give the same command again",
@@ -302,7 +303,7 @@ def troubles(run: Run) -> list[Trouble]:
         elif a.outcome == "differs":
             seen["differs", f"{where}, seeds {a.start} to {a.stop - 1}: {a.reason}"] += 1
     for event in run.events:
-        if event["kind"] in ("parked", "set_aside", "lost"):
+        if event["kind"] in ("parked", "set_aside", "lost", "killed_for_memory"):
             seen[event["kind"], str(event["detail"])] += 1
         elif event["kind"] == "device_refused":
             seen["refused", f"rank {event['rank']} has no device: {event['reason']}"] += 1

@@ -69,7 +69,7 @@ class Device(ABC):
         """See `outputs`."""
 
     def close(self) -> None:
-        """Give back what the device holds."""
+        """Give back what the device holds; what it needs it takes anew when it is used again."""
         return None
 
     def outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:

@@ -102,6 +102,7 @@ class GpuDevice(Device):
     def close(self) -> None:
         self._last = None
         self._cupy.get_default_memory_pool().free_all_blocks()
+        self._cupy.get_default_pinned_memory_pool().free_all_blocks()
 
     def _blocks(self, slots: int, wanted: int) -> int:
         """Blocks of a launch: enough to fill the GPU, never more than the buffer's memory or the work allows."""

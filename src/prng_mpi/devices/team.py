@@ -29,11 +29,16 @@ class CpuTeam(Device):
     def __init__(self, recipe: Recipe, form: Form = PLAIN, threads: int = 2) -> None:
         super().__init__(recipe, form)
         self._members = [CpuDevice(recipe, "cpu", form) for _ in range(threads)]
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="device")
+        self._pool = self._threads()
         self.name = f"{self._members[0].name}, {threads} threads"
 
     def close(self) -> None:
         self._pool.shutdown()
+        self._pool = self._threads()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """A thread for each member; they start with the first work."""
+        return ThreadPoolExecutor(len(self._members), thread_name_prefix="device")
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
         return self._members[0].outputs(search, seeds, first, count)
