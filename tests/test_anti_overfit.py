@@ -114,7 +114,8 @@ def test_a_planted_stream_opens_the_gate(calm: tuple[Ended, Path]) -> None:
     assert 0.3 < score["score"][best[0]] < 1
     chosen = summary["models"][summary["chosen"]]
     assert chosen["objective"] == max(each["objective"] for each in summary["models"].values())
-    assert chosen["r2"] > chosen["r2_high"] and chosen["overfit_ratio"] > 0
+    # One of 120 permutations puts the labels of the true seed where they belong.
+    assert chosen["r2"] > 0.5 and chosen["r2_p"] <= 0.02 and chosen["overfit_ratio"] > 0
     metrics = table(folder, "metrics")
     row = metrics[metrics["chosen"] == 1]
     assert row["model"].astype(str).tolist() == [summary["chosen"]] and row["error"][0] < row["mean_error"][0]

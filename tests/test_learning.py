@@ -134,6 +134,22 @@ def test_effective_rank() -> None:
     )
 
 
+def test_features_are_compared_within_their_cut() -> None:
+    rng = np.random.default_rng(9)
+    trait = rng.normal(size=(1, 50, 3))
+    drifted = (trait * [[[1]], [[0.1]], [[5]]] + [[[0]], [[7]], [[-3]]]).astype(np.float32)
+    drifted[:, :, 2] = [[1.0], [2.0], [3.0]]
+    scaled = learning.within_cuts(drifted)
+    for cut in scaled:
+        np.testing.assert_allclose(cut, scaled[0], atol=1e-5)
+    np.testing.assert_allclose(scaled[0, :, 0], stats.zscore(trait[0, :, 0]), atol=1e-5)
+    assert (scaled[:, :, 2] == 0).all() and scaled.dtype == np.float32
+    # What another survivor is at another cut says nothing here.
+    other = drifted.copy()
+    other[2] += rng.normal(size=other[2].shape).astype(np.float32)
+    assert learning.within_cuts(other)[:2].tobytes() == scaled[:2].tobytes()
+
+
 def test_a_pool_hits_a_draw_once_however_many_name_it() -> None:
     rng = np.random.default_rng(6)
     draws = rng.integers(0, 1000, 300).astype(np.uint32)

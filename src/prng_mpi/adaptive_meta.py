@@ -17,7 +17,7 @@ from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.display import say
 from prng_mpi.errors import ExitCode, UsageError
-from prng_mpi.learning import effective_rank, split
+from prng_mpi.learning import effective_rank, split, within_cuts
 from prng_mpi.ledger import Ledger, identity_hash
 from prng_mpi.models import BATCH
 from prng_mpi.statistics import STRONG_LOG10, format_count, log10_tails
@@ -106,7 +106,7 @@ def measure(scores: Scores, modulus: int) -> Measured:
     n, fit = len(scores.survivors), list(parts.fit)
     test = cuts[parts.test]
     return Measured(
-        survivors=n, features=len(scores.names), rank=effective_rank(np.concatenate([scores.features[cut] for cut in fit])),
+        survivors=n, features=len(scores.names), rank=effective_rank(np.concatenate(within_cuts(scores.features[fit]))),
         rows=n * len(fit), events=int(scores.labels[fit].sum()), used=int(test["used_end"] - test["used_start"]),
         span=int(spans[parts.test]), chance=1 / modulus, judged=n * float(spans[parts.judge]) / modulus,
     )  # fmt: skip

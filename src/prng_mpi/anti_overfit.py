@@ -165,7 +165,7 @@ def prepare(loaded: config.Loaded[LearnOptions]) -> Plan:
     spans = (scores.cuts["label_end"] - scores.cuts["label_start"]).astype(np.float64)
     before = parts.test
     ground = Ground(
-        scores.features, scores.labels[:before], spans[:before], parts.fit, parts.judge, (parts.test, parts.now), o.study_seed,
+        learning.within_cuts(scores.features), scores.labels[:before], spans[:before], parts.fit, parts.judge, (parts.test, parts.now), o.study_seed,
         o.trial_timeout,
     )  # fmt: skip
     pool_size = min(o.pool_size or int(planned["pool_size"]), len(scores.survivors))
@@ -499,7 +499,7 @@ def _card(look: Look) -> dict[str, Any]:
         "limits": "holds for draws that are made as those of the labels; no model knows when a generator is seeded anew",
         "data": {
             "scores_hash": plan.identity["scores"], "schema_hash": scores.attributes["schema_hash"],
-            "draws_hash": plan.identity["draws"], "survivors": len(scores.survivors), "features": list(scores.names),
+            "draws_hash": plan.identity["draws"], "survivors": len(scores.survivors), "features": list(scores.names), "scale": "each feature less its mean, over its deviation, among the survivors of a cut",
             "recipe": plan.streams.recipe, "modulus": plan.streams.modulus, "labels": spans,
         },
         "loss": "binomial likelihood of hits", "seed": plan.ground.seed, "trials": plan.trials,

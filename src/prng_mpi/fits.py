@@ -43,7 +43,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What all fits share. features: '<f4' (C, N, F) of all cuts; hits: u4 (c, N), of draws f8 (c,), of the cuts before the test
+    """What all fits share. features: '<f4' (C, N, F) of all cuts, comparable between them; hits: u4 (c, N), of draws f8 (c,), of the cuts before the test
     only, so that no fit can see those; fit, judge, final: cuts to learn on, to choose on, to predict; seed: of all fits; patience:
     seconds of one."""
 

@@ -192,6 +192,18 @@ def calibration(model: str, p: Floats, hits: Counts, draws: int) -> npt.NDArray[
 # -- features -------------------------------------------------------------------------------------------------------------
 
 
+def within_cuts(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Each column of each cut with mean 0 and variance 1 over its survivors, 0 where it does not vary: '<f4' (C, N, F).
+
+    Many features change with the number of draws that they see (the spread of a rate shrinks), and a model would take a later
+    cut for a trait of its survivors. What is left is how a survivor stands among the others at that moment; no label is used."""
+    scaled = np.empty(features.shape, np.float32)
+    for cut, own in zip(features, scaled, strict=True):
+        spread = cut.std(axis=0, dtype=np.float64)
+        own[:] = (cut - cut.mean(axis=0, dtype=np.float64)) / np.where(spread > 0, spread, 1.0)
+    return scaled
+
+
 def effective_rank(features: npt.NDArray[np.floating[Any]]) -> float:
     """How many directions the rows (n, F) really have: exp of the entropy of the singular values of the standardised columns,
     1 to F; 0 if nothing varies. O. Roy, M. Vetterli, EUSIPCO 2007, 606."""
