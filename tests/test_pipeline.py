@@ -390,6 +390,10 @@ def test_a_dry_run_starts_nothing(rig: Rig) -> None:
     code, said = rig("--dry-run")
     assert (code, rig.started, rig.run_folder.exists()) == (0, [], False)
     assert all(f"{stage.name}" in said for stage in STAGES) and "max_per_host" in said
+    assert said.count("would run") == len(STAGES)
+    rig("--end-step", 2)
+    said = rig("--dry-run")[1]
+    assert (said.count("inputs unchanged"), said.count("would run")) == (2, len(STAGES) - 2)
 
 
 # -- as a process -------------------------------------------------------------------------------------------------------

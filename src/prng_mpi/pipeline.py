@@ -510,6 +510,10 @@ def run(o: PipelineOptions) -> ExitCode:
     ground, chosen = prepare(o)
     _say_plan(ground, chosen)
     if o.dry_run:
+        done = True
+        for stage in chosen:
+            done = done and unchanged(task(ground, stage))
+            say(sys.stdout, [(f"step {stage.number}", "is done, its inputs unchanged" if done else "would run")])
         return ExitCode.FOUND
     step.listen_for_signals(0)
     began, told = time.monotonic(), [Told(stage) for stage in chosen]
