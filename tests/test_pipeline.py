@@ -303,6 +303,18 @@ def test_a_second_look_at_the_test_is_told(rig: Rig) -> None:
     assert "2 looks at the same draws" in said and rig.summary["test_looks"] == 2
 
 
+def test_every_look_counts(rig: Rig) -> None:
+    pool = SUMMARIES["anti_overfit"]["pool"]
+    rig.says("anti_overfit", pool=pool | {"log10_p": -3.2})
+    assert rig()[0] == 0
+    # Step 1 looked in vain before.
+    rig.says("window_optimizer", 1, verdict="chance")
+    code, said = rig("--go-on", window_optimizer={"trials": 3})
+    assert code == 1 and "finds no more than chance gives in 2 looks" in said
+    rig.says("anti_overfit", pool=pool | {"log10_p": -3.4})
+    assert rig("--go-on", window_optimizer={"trials": 3}, anti_overfit={"trials": 3})[0] == 0
+
+
 def test_without_a_survivor_there_is_nothing_to_learn_from(rig: Rig) -> None:
     rig.says("sieve", 1, survivors=0, verdict="chance")
     assert rig()[0] == 1

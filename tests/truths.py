@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -31,17 +30,16 @@ SMALL = {
     "device": "cpu",
 }  # fmt: skip
 COLUMNS = ("history", "draws", "step 1: objective, decoys", "survivors, chance", "step 5: pool, p", "AUC (luck)", "R^2 (luck)",
-           "step 6", "verdict", "seconds, of a core")  # fmt: skip
+           "step 6", "verdict", "seconds")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Passed:
-    """A history that has been through: exit code, folder of the pipeline, seconds on the clock and of all cores."""
+    """A history that has been through: exit code, folder of the pipeline, and seconds."""
 
     code: int
     folder: Path
     seconds: float
-    cores: float
     output: str
 
     def said(self, name: str) -> dict[str, Any]:
@@ -63,17 +61,11 @@ def through(
         "--params",
         json.dumps(PARAMS | (params or {})),
     ]
-    began, before = time.monotonic(), _core_seconds()
+    began = time.monotonic()
     done = subprocess.run(
         command, cwd=TOP, env=environment(), timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )  # fmt: skip
-    return Passed(done.returncode, folder, time.monotonic() - began, _core_seconds() - before, done.stdout)
-
-
-def _core_seconds() -> float:
-    """Of all processes that this one has started and their own, so far."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return Passed(done.returncode, folder, time.monotonic() - began, done.stdout)
 
 
 def row(name: str, count: int, passed: Passed) -> list[str]:
@@ -99,7 +91,7 @@ def row(name: str, count: int, passed: Passed) -> list[str]:
     return [
         *cells,
         json.loads((passed.folder / "summary.json").read_text())["verdict"],
-        f"{passed.seconds:.0f}, {passed.cores:.0f}",
+        f"{passed.seconds:.0f}",
     ]
 
 

@@ -33,7 +33,7 @@ from prng_mpi.errors import EXIT_MEANINGS, ExitCode, IntegrityError, PrngError, 
 from prng_mpi.history import read_history
 from prng_mpi.ledger import Ledger, identity_hash
 from prng_mpi.recipes import recipe
-from prng_mpi.statistics import format_count, format_log10, need_for
+from prng_mpi.statistics import STRONG_LOG10, format_count, format_log10, need_for
 from prng_mpi.store import EventLog, write_json, write_text
 from prng_mpi.windows import Asked
 
@@ -635,6 +635,12 @@ TELL: dict[str, Callable[[dict[str, Any]], str]] = {
 }  # fmt: skip
 
 
+def _stands(told: Told, counted: int) -> bool:
+    """Whether what a step found is still strong where so many looks are counted; step 1 has counted its own."""
+    pool = told.summary.get("pool")
+    return pool is None or float(pool["log10_p"]) + math.log10(counted) <= STRONG_LOG10
+
+
 def looks(ground: Ground) -> int:
     """How often the test of step 5 was looked at in this folder, with whatever models."""
     learn = next(stage for stage in STAGES if stage.name == "anti_overfit")
@@ -650,11 +656,15 @@ def _conclude(ground: Ground, told: list[Told], wall: float) -> ExitCode:
     last = ran[-1]
     assert last.code is not None
     code, verdict, words = ExitCode.FOUND, "done", "none of these steps tells signal from noise"
-    if tellers and tellers[-1].code is ExitCode.FOUND:
+    many = looks(ground)
+    # Each gate that found nothing was a look, too.
+    counted = max(many, 1) + sum(each.code is ExitCode.NOTHING_FOUND for each in tellers[:-1])
+    if tellers and tellers[-1].code is ExitCode.FOUND and _stands(tellers[-1], counted):
         verdict, words = "signal", f"step {tellers[-1].stage}: {_words(tellers[-1])}"
     elif tellers:
         code, verdict = ExitCode.NOTHING_FOUND, "no signal"
         words = f"step {tellers[-1].stage} finds no more than chance gives"
+        words += f" in {counted} looks" if tellers[-1].code is ExitCode.FOUND else ""
         if last.ends and last is not told[-1]:
             words += ", and models fitted to noise show noise, so the later steps did not run (--go-on runs them)"
     if last.barren:
@@ -666,8 +676,10 @@ def _conclude(ground: Ground, told: list[Told], wall: float) -> ExitCode:
         words = f"step {last.stage} is not through; {mended}the same command goes on from there{before}"
     words = f"{verdict.upper()}: {words}"
     rows = [(f"step {each.stage.number}", f"{each.stage.name}: {statement(each)}") for each in told]
-    if (many := looks(ground)) > 1 and any(each.stage.name == "anti_overfit" for each in ran):
-        rows.append(("test", f"{many} looks at the same draws, with other options or inputs: multiply its p by {many}"))
+    if many > 1 and any(each.stage.name == "anti_overfit" for each in ran):
+        rows.append(
+            ("test", f"{many} looks at the same draws, with other options or inputs: its p counts {many} times")
+        )
     steps = [
         {
             "number": each.stage.number, "name": each.stage.name, "folder": str(ground.of(each.stage)), "state": each.state,
