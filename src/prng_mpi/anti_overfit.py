@@ -255,7 +255,7 @@ def run(comm: Comm, o: LearnOptions, plan: Plan) -> ExitCode:
         if comm.rank:
             serve(comm, runner, card)
             return ExitCode.FOUND
-        # Ranks hold nothing between fits, each of which is a process.
+        # A rank holds nothing between fits.
         return course.lead(comm, o, _terms(plan), runner, card, lambda done: _conclude(done, o, plan), lambda: None)
     finally:
         runner.close()
