@@ -18,12 +18,12 @@ FLOORS = {
     0: "admission analysis checks errors records config history hybrid jobfile kernels observations progress recipes scheduler "
     "features learning search spaces statistics profiles windows",
     1: "comm spawn hostfile memory segment ledger store study devices models",
-    2: "startup farm display step findings siblings router runs figures facts trials course streams shares fits pools",
+    2: "startup farm audits display step findings siblings router runs figures facts trials course streams shares fits pools",
     3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta adaptive_meta anti_overfit pipeline supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
-BESIDE = {("store", "ledger"), ("comm", "memory"), ("comm", "segment"), ("devices", "spawn"), ("memory", "spawn"), ("hostfile", "spawn"),
+BESIDE = {("store", "ledger"), ("audits", "farm"), ("comm", "memory"), ("comm", "segment"), ("devices", "spawn"), ("memory", "spawn"), ("hostfile", "spawn"),
           ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "course"),
           ("trials", "farm"), ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"),
           ("course", "step"), ("shares", "step"), ("shares", "display"), ("fits", "course"), ("fits", "farm"), ("fits", "router"),

@@ -237,6 +237,7 @@ def _facts(e: Evidence) -> list[tuple[str, str]]:
                        f"{run.start['need']} of {run.start['draws']} draws must match"),
         ("survivors", f"{format_count(len(e.survivors))}, by chance {format_count(e.expected)}{_sigmas(e)}"),
         ("method", str(run.start.get("method", ""))),
+        ("trust", "; ".join(runs.trust_lines(runs.trust(run.audits, run.chunks, run.unchecked)))),
         ("time", f"{duration(run.ended - run.began)} in the last run, {duration(device_seconds)} on devices"
                  + (f", {rate(run.n_done / device_seconds)}seeds/s a device" if device_seconds else "")),
         ("ended", f"{run.state}, {datetime.fromtimestamp(run.ended).astimezone():%Y-%m-%d %H:%M:%S %Z}"
@@ -355,7 +356,7 @@ def _devices(run: Run) -> str:
         of_it = [c for c in run.chunks if (c.rank, c.host, c.device) == (d.rank, d.host, d.name)]
         seeds = sum(c.stop - c.start for c in of_it)
         speed = f"{rate(seeds / d.seconds)}" if d.seconds else ""
-        rows.append((d.rank, d.host, d.name, d.done, d.retried, d.failed, format_count(seeds), f"{speed}", duration(d.seconds),
+        rows.append((d.rank, d.host, d.name, d.done, d.retried, d.failed, d.audits, format_count(seeds), f"{speed}", duration(d.seconds),
                      "" if d.idle is None else f"{d.idle:.0%}", d.state))  # fmt: skip
     heads = (
         "rank",
@@ -364,13 +365,14 @@ def _devices(run: Run) -> str:
         "chunks",
         "retried",
         "failed",
+        "audits",
         "seeds",
         "seeds/s",
         "on the device",
         "idle",
         "state",
     )
-    return f"<h2>Devices</h2>{_table(heads, rows, {1, 2, 10})}"
+    return f"<h2>Devices</h2>{_table(heads, rows, {1, 2, 11})}"
 
 
 def _provenance(e: Evidence) -> str:
