@@ -36,8 +36,8 @@ from prng_mpi import (
 )
 from prng_mpi.admission import limits_of, room_for
 from prng_mpi.comm import Comm
-from prng_mpi.config import format_size, option, parse_seconds, parse_size
-from prng_mpi.course import Conclusion, Course, Terms
+from prng_mpi.config import format_size, option, parse_seconds
+from prng_mpi.course import Conclusion, Course, StudyOptions, Terms
 from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import say
 from prng_mpi.errors import ExitCode, IntegrityError, UsageError
@@ -76,7 +76,7 @@ IMPORTANCE = np.dtype([("model", "S16"), ("feature", "S64"), ("log10_lost", "<f8
 
 
 @dataclass(frozen=True)
-class LearnOptions:
+class LearnOptions(StudyOptions):
     """Fit four kinds of model to scored survivors, choose on one cut, look once at another: is there a signal?"""
 
     STEP: ClassVar[str] = "anti_overfit"
@@ -93,35 +93,13 @@ class LearnOptions:
     pool_size: int | None = option(
         None, "survivors of the pool that is tested; not set: as planned", minimum=1, section="Study"
     )
-    batch: int = option(
-        8, "trials that are asked for at a time, whatever the number of ranks; more ranks have nothing to do", minimum=1,
-        section="Study",
-    )  # fmt: skip
-    study_seed: int = option(
-        0, "of the study's choices, of all fits and of permutations", minimum=0, maximum=2**32 - 1, section="Study"
-    )
     trial_timeout: float = option(1800.0, "time for a fit", parse=parse_seconds, metavar="TIME", section="Study")
-    memory_reserve: float = option(
-        1.5e9, "memory of a host that fits leave; with more than this a host skips its cool-downs", parse=parse_size, metavar="SIZE",
-        section="Devices",
-    )  # fmt: skip
     device: str = option(
         "auto",
         "what fits models: torch, and with CUDA xgboost and catboost",
         choices=devices.KINDS[:4],
         section="Devices",
     )
-    startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
-    output_dir: Path | None = option(
-        None, "folder of the run; not set: results/anti_overfit-HASH", metavar="DIR", section="Run"
-    )
-    resume: bool = option(False, "insist that the folder holds this study already", section="Run")
-    time_limit: float | None = option(
-        None, "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4", parse=parse_seconds, metavar="TIME",
-        section="Run",
-    )  # fmt: skip
-    dry_run: bool = option(False, "print the plan and exit; nothing is started", section="Run")
-    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
 
 
 @dataclass(frozen=True, eq=False)

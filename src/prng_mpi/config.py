@@ -143,11 +143,19 @@ def option(
     return field(default=default, metadata={_KEY: given})
 
 
+def _fields(cls: type[_Dataclass]) -> list[dataclasses.Field[Any]]:
+    """The fields of a class, its own before those of the classes that it is made from."""
+    depth = {
+        name: n for n, each in reversed([*enumerate(cls.__mro__)]) for name in vars(each).get("__annotations__", ())
+    }
+    return sorted(dataclasses.fields(cls), key=lambda item: depth[item.name])
+
+
 def describe(cls: type[_Dataclass]) -> tuple[Option, ...]:
-    """The options of a step in field order. Raises TypeError where the class breaks the rules of this module."""
+    """The options of a step, its own first. Raises TypeError where the class breaks the rules of this module."""
     hints = typing.get_type_hints(cls)
     options = []
-    for item in dataclasses.fields(cls):
+    for item in _fields(cls):
         if _KEY not in item.metadata:
             raise TypeError(f"{cls.__name__}.{item.name} is not made by option()")
         if item.name in ("config", "help"):
@@ -264,6 +272,26 @@ def parse_int(text: str) -> int:
 def parse_seconds(text: str) -> float:
     """90, 90s, 10m, 3h or 2d as seconds. Raises ValueError."""
     return _measure(text, {"s": 1, "m": 60, "h": 3600, "d": 86400}, "time; write 90, 90s, 10m, 3h or 2d")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What every step can be told whose work many ranks do: of their start, of the run's folder, of its end."""
+
+    startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
+    output_dir: Path | None = option(
+        None,
+        "folder of the run; not set: in results/, by the name and inputs of the step",
+        metavar="DIR",
+        section="Run",
+    )
+    resume: bool = option(False, "insist that the folder holds this run already", section="Run")
+    time_limit: float | None = option(
+        None, "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4", parse=parse_seconds,
+        metavar="TIME", section="Run",
+    )  # fmt: skip
+    dry_run: bool = option(False, "print the plan and exit; nothing is started", section="Run")
+    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
 
 
 def parse_size(text: str) -> float:

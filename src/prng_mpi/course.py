@@ -20,6 +20,7 @@ import numpy.typing as npt
 from prng_mpi import step, study
 from prng_mpi.admission import Admission, limits_of
 from prng_mpi.comm import Comm
+from prng_mpi.config import RunOptions, option, parse_seconds, parse_size
 from prng_mpi.display import Display, duration, farewell, say, wind_up
 from prng_mpi.errors import ExitCode, IntegrityError
 from prng_mpi.farm import UNFINISHED, Card, Compute, Farm, Finished, State
@@ -95,19 +96,26 @@ class Terms(Generic[T]):
         return self.folder / "trials" / f"{number:04d}.json"
 
 
-class Options(Protocol):
-    """What the options of a step that runs a study have, among others."""
+@dataclass(frozen=True)
+class StudyOptions(RunOptions):
+    """What every step can be told that runs a study."""
 
-    @property
-    def resume(self) -> bool: ...
-    @property
-    def trial_timeout(self) -> float: ...
-    @property
-    def memory_reserve(self) -> float: ...
-    @property
-    def startup_timeout(self) -> float: ...
-    @property
-    def time_limit(self) -> float | None: ...
+    batch: int = option(
+        8, "trials that are asked for at a time, whatever the number of ranks; more ranks have nothing to do", minimum=1,
+        section="Study",
+    )  # fmt: skip
+    study_seed: int = option(
+        0,
+        "of the study's choices and of all else in it that is left to chance",
+        minimum=0,
+        maximum=2**32 - 1,
+        section="Study",
+    )
+    trial_timeout: float = option(600.0, "time for a trial", parse=parse_seconds, metavar="TIME", section="Study")
+    memory_reserve: float = option(
+        1.5e9, "memory of a host to leave alone; one with more than this skips its cool-downs", parse=parse_size, metavar="SIZE",
+        section="Devices",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -286,7 +294,7 @@ class StudyDisplay(Display):
 
 def lead(
     comm: Comm,
-    o: Options,
+    o: StudyOptions,
     terms: Terms[T],
     compute: Compute,
     card: Card,

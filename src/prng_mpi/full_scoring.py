@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from prng_mpi import config, devices, features, memory, statistics, step, store, streams
 from prng_mpi.comm import Comm
-from prng_mpi.config import option, parse_seconds, parse_size
+from prng_mpi.config import RunOptions, option, parse_size
 from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import Display, duration, farewell, rate, say, wind_up
 from prng_mpi.errors import DeviceError, ExitCode, IntegrityError, PrngError, UsageError
@@ -47,7 +47,7 @@ ARRAYS = ("auto", "numpy", "torch")
 
 
 @dataclass(frozen=True)
-class ScoringOptions:
+class ScoringOptions(RunOptions):
     """Lay each survivor's stream beside the draws up to several cuts, and count its hits after them."""
 
     STEP: ClassVar[str] = "full_scoring"
@@ -79,17 +79,6 @@ class ScoringOptions:
         1.5e9, "memory that each host keeps free; what is above it bounds the survivors that a rank looks at at once",
         parse=parse_size, metavar="SIZE", section="Devices",
     )  # fmt: skip
-    startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
-    output_dir: Path | None = option(
-        None, "folder of the run; not set: results/full_scoring-HASH", metavar="DIR", section="Run"
-    )
-    resume: bool = option(False, "insist that the folder holds this scoring already", section="Run")
-    time_limit: float | None = option(
-        None, "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4", parse=parse_seconds, metavar="TIME",
-        section="Run",
-    )  # fmt: skip
-    dry_run: bool = option(False, "print the plan and exit; nothing is started", section="Run")
-    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
 
 
 @dataclass(frozen=True, eq=False)

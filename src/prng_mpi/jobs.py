@@ -19,7 +19,7 @@ import numpy as np
 from prng_mpi import config, devices, memory, spawn, step
 from prng_mpi.admission import Admission, Limits
 from prng_mpi.comm import Comm
-from prng_mpi.config import option, parse_seconds, parse_size
+from prng_mpi.config import RunOptions, option, parse_seconds, parse_size
 from prng_mpi.display import Display, duration, farewell, rate, say, wind_up
 from prng_mpi.errors import ExitCode, PrngError, UsageError
 from prng_mpi.farm import UNFINISHED, Card, Compute, End, Farm, Finished, State, serve
@@ -39,7 +39,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class JobsOptions:
+class JobsOptions(RunOptions):
     """Run a file of jobs, each whole on some rank: searches and tests on the rank's device, scripts with its GPU bound."""
 
     STEP: ClassVar[str] = "jobs"
@@ -67,17 +67,6 @@ class JobsOptions:
         section="Jobs",
     )  # fmt: skip
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
-    startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
-    output_dir: Path | None = option(
-        None, "folder of the run; not set: results/jobs-HASH", metavar="DIR", section="Run"
-    )
-    resume: bool = option(False, "insist that the folder holds these jobs already", section="Run")
-    time_limit: float | None = option(
-        None, "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4", parse=parse_seconds, metavar="TIME",
-        section="Run",
-    )  # fmt: skip
-    dry_run: bool = option(False, "print the plan and exit; nothing is started", section="Run")
-    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
 
 
 @dataclass(frozen=True)

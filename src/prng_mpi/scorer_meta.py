@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from prng_mpi import config, course, devices, features, memory, step, streams, study
 from prng_mpi.comm import Comm
-from prng_mpi.config import option, parse_seconds, parse_size
-from prng_mpi.course import Conclusion, Course, Outcome, Terms
+from prng_mpi.config import option
+from prng_mpi.course import Conclusion, Course, Outcome, StudyOptions, Terms
 from prng_mpi.display import say
 from prng_mpi.errors import ExitCode, UsageError
 from prng_mpi.farm import Card, WorkFailed, serve
@@ -56,7 +56,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class ScorerOptions:
+class ScorerOptions(StudyOptions):
     """Find the parameters of the features whose score ranks seeds planted into decoy histories above chance survivors."""
 
     STEP: ClassVar[str] = "scorer_meta"
@@ -64,34 +64,11 @@ class ScorerOptions:
     survivors: Path | None = option(None, "folder of the sieve", metavar="DIR", section="Data")
     draws: str = option("", "draw history of that sieve; shuffled, it gives the decoys", metavar="FILE", section="Data")
     trials: int = option(64, "trials", minimum=1, section="Study")
-    batch: int = option(
-        8, "trials that are asked for at a time, whatever the number of ranks; more ranks have nothing to do", minimum=1,
-        section="Study",
-    )  # fmt: skip
     plants: int = option(96, "histories with a planted seed, the same for all trials", minimum=4, section="Study")
     chance: int = option(
         32, "chance survivors that a planted seed is ranked among, at most", minimum=8, section="Study"
     )
-    study_seed: int = option(
-        0, "of the study's choices, of the decoys and of what is planted", minimum=0, maximum=2**32 - 1, section="Study"
-    )
-    trial_timeout: float = option(600.0, "time for a trial", parse=parse_seconds, metavar="TIME", section="Study")
-    memory_reserve: float = option(
-        1.5e9, "a host with more available memory than this skips its cool-downs", parse=parse_size, metavar="SIZE",
-        section="Devices",
-    )  # fmt: skip
     device: str = option("auto", "what makes the streams", choices=devices.KINDS, section="Devices")
-    startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
-    output_dir: Path | None = option(
-        None, "folder of the run; not set: results/scorer_meta-HASH", metavar="DIR", section="Run"
-    )
-    resume: bool = option(False, "insist that the folder holds this study already", section="Run")
-    time_limit: float | None = option(
-        None, "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4", parse=parse_seconds, metavar="TIME",
-        section="Run",
-    )  # fmt: skip
-    dry_run: bool = option(False, "print the plan and exit; nothing is started", section="Run")
-    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
 
 
 @dataclass(frozen=True)

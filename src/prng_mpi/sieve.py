@@ -19,7 +19,7 @@ from prng_mpi import audits, config, devices, findings, hybrid, kernels, memory,
 from prng_mpi import comm as comms
 from prng_mpi.audits import Auditor
 from prng_mpi.comm import Comm
-from prng_mpi.config import option, parse_size
+from prng_mpi.config import RunOptions, option, parse_size
 from prng_mpi.devices import invert, lift
 from prng_mpi.devices.base import Device
 from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
@@ -51,7 +51,7 @@ SLOWEST = 30.0
 
 
 @dataclass(frozen=True)
-class SieveOptions:
+class SieveOptions(RunOptions):
     """Hold every seed of a range against a window of draws, under every skip and offset, beside what chance gives."""
 
     STEP: ClassVar[str] = "sieve"
@@ -129,20 +129,6 @@ class SieveOptions:
         1.5e9, "memory of each host to leave alone; ranks that it would take, but for the first, get no device",
         parse=parse_size, metavar="SIZE", section="Devices",
     )  # fmt: skip
-    startup_timeout: float = option(120.0, "seconds for one device to start", minimum=1, section="Devices")
-    output_dir: Path | None = option(
-        None, "folder of the run; not set: results/RECIPE-SEARCH", metavar="DIR", section="Run"
-    )
-    resume: bool = option(False, "insist that the folder holds this search already", section="Run")
-    time_limit: float | None = option(
-        None,
-        "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4",
-        parse=config.parse_seconds,
-        metavar="TIME",
-        section="Run",
-    )
-    dry_run: bool = option(False, "print the plan and exit; no device is touched", section="Run")
-    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
     json: bool = option(False, "print summary.json at the end; all else goes to stderr", section="Run")
 
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from prng_mpi import config, devices, hybrid, kernels, spaces, statistics, step, study, trials, windows
 from prng_mpi.admission import limits_of
 from prng_mpi.comm import Comm
-from prng_mpi.config import option, parse_int, parse_seconds, parse_size
-from prng_mpi.course import Conclusion, Course, Terms, lead
+from prng_mpi.config import option, parse_int, parse_seconds
+from prng_mpi.course import Conclusion, Course, StudyOptions, Terms, lead
 from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import say
 from prng_mpi.errors import ExitCode, UsageError
@@ -59,7 +59,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class OptimizerOptions:
+class OptimizerOptions(StudyOptions):
     """Try windows and what may have made them, guided by the evidence of earlier trials, each beside a decoy."""
 
     STEP: ClassVar[str] = "window_optimizer"
@@ -102,13 +102,6 @@ class OptimizerOptions:
     )
     seeds: str = option("", "instead of both: a space, as in the sieve", metavar="SPACE", section="Seeds")
     trials: int = option(100, "trials, all of which E counts", minimum=1, section="Study")
-    batch: int = option(
-        8, "trials that are asked for at a time, whatever the number of ranks; more ranks have nothing to do", minimum=1,
-        section="Study",
-    )  # fmt: skip
-    study_seed: int = option(
-        0, "of the study's choices and of the decoys", minimum=0, maximum=2**32 - 1, section="Study"
-    )
     max_survivors: float = option(
         1e5,
         "a trial from which chance alone would leave more seeds than this is not searched",
@@ -116,22 +109,7 @@ class OptimizerOptions:
         section="Study",
     )
     trial_timeout: float = option(3600.0, "time for a trial", parse=parse_seconds, metavar="TIME", section="Study")
-    memory_reserve: float = option(
-        1.5e9, "a host with more available memory than this skips its cool-downs", parse=parse_size, metavar="SIZE",
-        section="Devices",
-    )  # fmt: skip
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
-    startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
-    output_dir: Path | None = option(
-        None, "folder of the run; not set: results/window_optimizer-HASH", metavar="DIR", section="Run"
-    )
-    resume: bool = option(False, "insist that the folder holds this study already", section="Run")
-    time_limit: float | None = option(
-        None, "stop handing out after this time (90, 10m, 3h), finish what runs, exit 4", parse=parse_seconds, metavar="TIME",
-        section="Run",
-    )  # fmt: skip
-    dry_run: bool = option(False, "print the plan and exit; nothing is started", section="Run")
-    show_config: bool = option(False, "print every value and where it comes from, and exit", section="Run")
 
 
 @dataclass(frozen=True)
