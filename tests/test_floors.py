@@ -17,7 +17,7 @@ FLOORS = {
     0: "admission analysis checks errors records config history hybrid jobfile kernels observations progress recipes scheduler "
     "features learning search spaces statistics profiles windows",
     1: "comm spawn memory ledger store study devices models",
-    2: "startup farm display step findings siblings router runs figures facts trials course streams fits pools",
+    2: "startup farm display step findings siblings router runs figures facts trials course streams fits pools page study_pages",
     3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta adaptive_meta anti_overfit supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
@@ -25,7 +25,9 @@ FLOOR = {module: floor for floor, modules in FLOORS.items() for module in module
 BESIDE = {("store", "ledger"), ("devices", "spawn"), ("memory", "spawn"), ("display", "farm"), ("findings", "display"),
           ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "course"), ("trials", "farm"),
           ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"), ("course", "step"),
-          ("fits", "course"), ("fits", "farm"), ("fits", "router"), ("pools", "streams")}  # fmt: skip
+          ("fits", "course"), ("fits", "farm"), ("fits", "router"), ("pools", "streams"),
+          ("page", "display"), ("page", "figures"), ("page", "runs"), ("study_pages", "figures"), ("study_pages", "page"),
+          ("study_pages", "runs"), ("study_pages", "display")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "optuna": {"study"},
           "torch": {"full_scoring", "models"}, "lightgbm": {"models"}, "xgboost": {"models"}, "catboost": {"models"}, "array_api_compat": {"features"},
           "numpy": None}  # fmt: skip

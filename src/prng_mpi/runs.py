@@ -51,7 +51,7 @@ class Run:
     """The folder of a run as it is at `now` (Unix seconds).
 
     start: the newest start record of the event log, {} if there is none; events: those since; pid: of the process that
-    holds the folder, None if none does; asked: the range of seeds (of a batch: job numbers)."""
+    holds the folder, None if none does; asked: the range of seeds (of a batch: job numbers; of a study: numbers of trials)."""
 
     folder: Path
     now: float
@@ -140,6 +140,9 @@ def read(folder: Path) -> Run:
 
 
 def _asked(identity: dict[str, Any], folder: Path) -> tuple[tuple[int, int], str]:
+    if "trials" in identity:
+        # Each model of a study of models is fitted once more at its end.
+        return (0, int(identity["trials"]) + len(identity.get("models", ()))), "trials"
     if "seeds" in identity:
         first, end = identity["seeds"]
         return (int(first), int(end)), "seeds"
