@@ -385,8 +385,9 @@ def _retried(a: Attempt) -> bool:
     return a.outcome == "done" and a.attempt > 1
 
 
-def chunks(t: Timeline, what: str = "Chunks") -> Figure:
-    """When each device computed which chunk, and how it ended. what: chunks are, to people."""
+def chunks(t: Timeline, what: str = "Chunks", but: str = "") -> Figure:
+    """When each device computed which chunk, and how it ended. what: chunks are, to people;
+    but: when devices may pause."""
     unit, name = _time_axis(t)
     kinds = (("done", BLUE, "", lambda a: a.outcome in ("done", "duplicate") and a.attempt == 1), ("done after a failure elsewhere", ORANGE, "//", _retried),
              ("failed or late", RED, "xx", _failed), ("cut off with its run", FAINT, "--", lambda a: a.outcome == "lost"), ("running", GREEN, "..", lambda a: a.outcome is None))  # fmt: skip
@@ -415,7 +416,7 @@ def chunks(t: Timeline, what: str = "Chunks") -> Figure:
     }  # fmt: skip
     return Figure(
         "chunks", f"{what}: who computed when",
-        "If nothing is wrong, rows are filled from end to end, and all end at nearly the same time.", drawing, _csv(**table),
+        f"If nothing is wrong, rows are filled from end to end{but}, and all end at nearly the same time.", drawing, _csv(**table),
     )  # fmt: skip
 
 
@@ -455,26 +456,26 @@ def coverage(done: Sequence[tuple[int, int]], asked: tuple[int, int]) -> Figure:
 # -- what a study tried ------------------------------------------------------------------------------------------------------
 
 
-def history(real: Floats, decoy: Floats | None, line: float, line_says: str, unit: str, note: str) -> Figure:
+def history(
+    real: Floats, decoy: Floats | None, says: Sequence[str], line: float, line_says: str, unit: str, note: str
+) -> Figure:
     """Objectives of trials in their order, nan where a trial failed, and the best so far.
 
-    real, decoy: (n,), in the real draws and in decoys beside them; line: a value to hold them against, and what it says; unit: of
+    real, decoy: (n,), and what they are; line: a value to hold them against, and what it says; unit: of
     the objective; note: what to expect if nothing is there."""
-    at, kinds = (
-        np.arange(len(real)),
-        [("in the real draws" if decoy is not None else "of a trial", real, BLUE, "o", BLUE)],
-    )
+    at = np.arange(len(real))
+    kinds = [(says[0], real, BLUE, "o", BLUE, 4.5)]
     if decoy is not None:
-        kinds.append(("in a decoy", decoy, ORANGE, "D", "none"))
+        kinds.append((says[1], decoy, ORANGE, "D", "none", 6.5))
     values = np.concatenate([each for _, each, *_ in kinds])
     values = np.append(values[np.isfinite(values)], line)
     # A few that are worth much less than nothing do not push the others together.
     top, tenth = float(values.max()), float(np.quantile(values, 0.1))
-    least = max(float(values.min()), tenth - 0.5 * (top - tenth))
+    least = min(max(float(values.min()), tenth - 0.5 * (top - tenth)), line)
     room = 0.08 * (top - least) or 1.0
     with _drawing(3.7) as (_, (ax,), svg):
         ax.axhline(line, color=INK, lw=1.3, ls="--", label=line_says)
-        for says, each, colour, marker, face in kinds:
+        for label, each, colour, marker, face, size in kinds:
             ax.step(
                 at,
                 np.fmax.accumulate(each),
@@ -485,9 +486,9 @@ def history(real: Floats, decoy: Floats | None, line: float, line_says: str, uni
                 ls="-" if face == colour else ":",
             )
             shown = each >= least
-            ax.plot(at[shown], each[shown], marker, ms=5, color=colour, mfc=face, ls="", label=says)
+            ax.plot(at[shown], each[shown], marker, ms=size, color=colour, mfc=face, ls="", label=label)
             below = each < least
-            ax.plot(at[below], np.full(below.sum(), least - room / 2), "v", ms=5, color=colour, mfc=face, ls="")
+            ax.plot(at[below], np.full(below.sum(), least - room / 2), "v", ms=size, color=colour, mfc=face, ls="")
         ax.set(ylim=(least - room, top + room), xlim=(-0.7, max(len(real) - 0.3, 1)), ylabel=unit,
                xlabel="trial (lines: the best so far; triangle: below the axis)")  # fmt: skip
         ax.locator_params(axis="x", integer=True)
@@ -500,17 +501,17 @@ def history(real: Floats, decoy: Floats | None, line: float, line_says: str, uni
     return Figure("history", "Trials in their order", note, drawing, _csv(**columns, line=np.full(len(real), line)))
 
 
-def parameters(names: Sequence[str], real: Sequence[Measure], decoy: Sequence[Measure]) -> Figure:
-    """How closely the objective follows each parameter of a study, in the real draws and in decoys."""
+def parameters(
+    names: Sequence[str], real: Sequence[Measure], decoy: Sequence[Measure], says: Sequence[str], note: str
+) -> Figure:
+    """How closely the objective follows each parameter of a study, and that of decoys; says: what these are."""
     order = np.argsort([-each.value for each in real], kind="stable")
     at = np.arange(len(names))[::-1]
     mine, theirs = [real[i] for i in order], [decoy[i] for i in order]
     with _drawing(1.3 + 0.3 * len(names)) as (_, (ax,), svg):
         ax.barh(at, [each.high for each in mine], 0.78, color=BAND, label="99 % of permuted objectives")
-        ax.barh(at, [each.value for each in mine], 0.36, color=BLUE, alpha=0.85, label="in the real draws")
-        ax.plot(
-            [each.value for each in theirs], at, "D", ms=6, color=ORANGE, mfc="none", mew=1.5, ls="", label="in decoys"
-        )
+        ax.barh(at, [each.value for each in mine], 0.36, color=BLUE, alpha=0.85, label=says[0])
+        ax.plot([each.value for each in theirs], at, "D", ms=6, color=ORANGE, mfc="none", mew=1.5, ls="", label=says[1])
         ax.set(xlim=(0, 1), ylim=(-0.7, len(names) - 0.3), xlabel="rank correlation of parameter and objective")
         ax.set_yticks(at, [names[i] for i in order], fontsize=8.5)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
@@ -518,8 +519,7 @@ def parameters(names: Sequence[str], real: Sequence[Measure], decoy: Sequence[Me
         drawing = svg()
     return Figure(
         "parameters", "Importance of the study's parameters",
-        "If nothing is there, bars end within their bands, and diamonds lie where bars do. A study that follows its own luck draws "
-        "both out a little.",
+        note,
         drawing, _csv(parameter=[names[i] for i in order], real=[each.value for each in mine], band_high=[each.high for each in mine],
                       p=[each.p for each in mine], decoy=[each.value for each in theirs]),
     )  # fmt: skip
@@ -559,7 +559,7 @@ def models(metrics: npt.NDArray[np.void]) -> Figure:
                 )
             ax.set(ylim=(-0.5, len(rows) - 0.3), xlabel=says)
             ax.margins(x=0.12)
-            ax.locator_params(axis="x", nbins=4)
+            ax.locator_params(axis="x", nbins=3)
             ax.grid(visible=False, axis="y")
         axes[0].set_yticks(at, names, fontsize=9)
         canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
@@ -641,7 +641,7 @@ def calibration(groups: npt.NDArray[np.void], chosen: str) -> Figure:
             ax.annotate(
                 f"{row['hits']}",
                 (x, max(row["hits"], floor)),
-                xytext=(9, 0),
+                xytext=(16, 0),
                 textcoords="offset points",
                 va="center",
                 color=BLUE,

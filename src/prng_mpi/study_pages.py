@@ -28,6 +28,8 @@ Words = tuple[str, list[str]]
 LISTED = 20
 # An objective below this is that of a fit that failed.
 FAILED = -1e8
+# What an objective and that of its decoy are, to people.
+REAL, PLANTED = ("in the real draws", "in a decoy"), ("what planting adds", "rank above the middle, nothing planted")
 
 
 def optimizer(run: Run) -> Page:
@@ -41,11 +43,15 @@ def optimizer(run: Run) -> Page:
         before = _outputs(said["best"]["survivor"]) + _command(attributes, said["best"]["sieve"])
     drawn = [] if not len(trials) else [
         figures.history(
-            trials["objective"], trials["decoy_objective"], said["decoys"]["evidence_from"], "from here it is evidence", "-log10 E",
+            trials["objective"], trials["decoy_objective"], REAL, said["decoys"]["evidence_from"], "from here it is evidence", "-log10 E",
             "If nothing is there, points and diamonds are alike, and none is above the dashed line, which is what E = 0.001 and the best "
             "decoy ask for.",
         ),
-        *_parameters(trials, said["best"]["trial"], "decoy_objective"),
+        *_parameters(
+            trials, said["best"]["trial"], REAL,
+            "If nothing is there, bars end within their bands, and diamonds lie where bars do. A study that follows its own luck draws both "
+            "out a little.",
+        ),
     ]  # fmt: skip
     return _page(
         run,
@@ -68,13 +74,14 @@ def scorer(run: Run) -> Page:
         sentence = f"{said['trials_done']} of {said['trials']} trials are done, and the optimum is chosen when all are."
         return _page(run, attributes, "unfinished", "chance", ("Not at its end", [sentence]), _facts(run), [], "", "")
     fresh, decoys, kept = said["fresh"], said["decoys"], said["scorer"]
-    better = fresh["optimum"] > fresh["defaults"]
-    title = "Better parameters are found" if better else "The defaults are as good"
-    difference = f"{fresh['optimum'] - fresh['defaults']:+.3f} ± {fresh['error']:.3f}"
+    difference = fresh["optimum"] - fresh["defaults"]
+    better = difference > 2 * fresh["error"]
+    title = "Better parameters are found" if better else "No better than the defaults"
+    whose = "The best trial's" if difference > 0 else "The defaults"
     sentences = [
         f"On freshly planted seeds, which chose nothing, the best trial adds {fresh['optimum']:.3f} to a seed's rank, the defaults "
-        f"{fresh['defaults']:.3f}: a difference of {difference}.",
-        "A difference within two of its errors is no more than luck; the parameters that are kept serve either way.",
+        f"{fresh['defaults']:.3f}: {difference:+.3f} ± {fresh['error']:.3f}"
+        f"{'.' if better else ', no more than luck.'} {whose} are kept.",
         f"With nothing planted seeds rank {decoys['least']:+.3f} to {decoys['greatest']:+.3f} from the middle, by chance 0 ± {decoys['spread']:.3f}. "
         "A perfect score would add 0.5.",
         *([f"Warning: {said['warning']}."] if said["warning"] else []),
@@ -88,15 +95,19 @@ def scorer(run: Run) -> Page:
     trials = _with(trials, "decoy_objective", trials["decoy"] - 0.5)
     drawn = [
         figures.history(
-            trials["objective"], trials["decoy_objective"], fresh["defaults"], "the defaults, on fresh plants", "added to a seed's rank",
+            trials["objective"], trials["decoy_objective"], PLANTED, fresh["defaults"], "the defaults, on fresh plants", "added to a seed's rank",
             "If nothing is there, points lie around 0 like the diamonds. The best of many is above what it gives on fresh plants.",
         ),
-        *_parameters(trials, said["best"]["trial"], "decoy_objective"),
+        *_parameters(
+            trials, said["best"]["trial"], PLANTED,
+            "If nothing is there, bars end within their bands. All trials have the same histories, so that luck, too, follows the parameters: "
+            "diamonds show how much, and the objective has it subtracted.",
+        ),
     ]  # fmt: skip
     label, tone = (
         ("warning", "candidate")
         if said["warning"]
-        else ("optimum" if better else "defaults", "found" if better else "chance")
+        else ("better" if better else "no better", "found" if better else "chance")
     )
     return _page(run, attributes, label, tone, (title, sentences), facts, drawn, "", _trials(trials, said["best"]))
 
@@ -106,10 +117,11 @@ def models(run: Run) -> Page:
     tables, attributes = _results(run)
     trials, said = tables["trials"], run.summary or {}
     failed = [(text, 1, "the others went on; look at memory and at that model's library") for text in said["failed"]]
-    steps = np.where(trials["objective"] > FAILED, trials["objective"], np.nan)
+    asked = trials[trials["final"] == 0]
+    steps = np.where(asked["objective"] > FAILED, asked["objective"], np.nan)
     drawn = [
         figures.history(
-            steps, None, -STRONG_LOG10, "worth learning from", "log10 likelihood ratio",
+            steps, None, ("of a trial",), -STRONG_LOG10, "worth learning from", "log10 likelihood ratio",
             "If nothing is there, all trials stay below the dashed line: no setting beats predicting the mean, on the cut that models are "
             "chosen on.",
         )
@@ -167,7 +179,7 @@ def _page(
             f"{run.n_done} of {run.n_asked} trials are done ({run.state}); the same command goes on from here.",
         ]
     if any(a.outcome == "done" for a in run.attempts):
-        drawn = [*drawn, figures.chunks(figures.timeline(run.attempts), "Trials")]
+        drawn = [*drawn, figures.chunks(figures.timeline(run.attempts), "Trials", ", but for pauses between batches")]
     after = tables + page.troubles(run, failed) + page.devices(run) + page.provenance(run, attributes, "study")
     return Page(
         f"{run.identity['step']} [{run.search[:8]}], {run.folder}", label, "found" if tone == "strong" else tone, title, tuple(sentences),
@@ -200,22 +212,22 @@ def _by_model(table: Table) -> dict[str, Table]:
     return {name.decode(): table[table["model"] == name] for name in names}
 
 
-def _parameters(trials: Table, chosen: dict[str, Any], decoys: str) -> list[Figure]:
+def _parameters(trials: Table, chosen: dict[str, Any], says: tuple[str, str], note: str) -> list[Figure]:
     """How closely the objective follows what a study could choose; nothing where it had no choice, or too few trials."""
     names = [name for name in chosen if name != "number" and len(np.unique(trials[name])) > 1]
     if not names or len(trials) < 3:
         return []
     real, decoy = (
-        [learning.association(trials[name], trials[of], 0) for name in names] for of in ("objective", decoys)
+        [learning.association(trials[name], trials[of], 0) for name in names] for of in ("objective", "decoy_objective")
     )
-    return [figures.parameters(names, real, decoy)]
+    return [figures.parameters(names, real, decoy, says, note)]
 
 
 def _trials(trials: Table, best: dict[str, Any] | None) -> str:
     """The best trials as a table."""
     if best is None or not len(trials):
         return ""
-    names = list(best["trial"])
+    names = [name for name in best["trial"] if len(np.unique(trials[name])) > 1]
     rows = trials[np.argsort(-trials["objective"], kind="stable")[:LISTED]]
     listed = [
         [
@@ -259,7 +271,7 @@ def _evidence(run: Run, said: dict[str, Any], trials: Table) -> Words:
     if found is not None:
         skips = " ".join(map(str, found["path"])) if "path" in found else str(found["skip"])
         rows.append(
-            f"Trial {trial['number']}: seed {found['seed']} ({found['seed']:#x}) of {trial['recipe']}, skip {skips}, offset "
+            f"{'Trial' if verdict in ('strong', 'found') else 'The best is trial'} {trial['number']}: seed {found['seed']} ({found['seed']:#x}) of {trial['recipe']}, skip {skips}, offset "
             f"{found['offset']}, matches {found['matches']} of {look['draws']} draws ({trial['direction']}, from draw {trial['window_start']} of "
             f"session {trial['session']} on). Chance alone gives {format_log10(-look['objective'])} survivors this good in all "
             f"{said['looks']} trials (that is E)."
@@ -273,7 +285,7 @@ def _evidence(run: Run, said: dict[str, Any], trials: Table) -> Words:
         return _TITLES[verdict], [*rows, beside]
     searched = trials[(trials["hypotheses"] > 0) & (trials["note"] == b"")]
     if len(searched):
-        shown = -searched["draws"] * np.log10(run.identity["modulus"]) + np.log10(
+        shown = -searched["draws"].astype(np.float64) * np.log10(run.identity["modulus"]) + np.log10(
             searched["hypotheses"] * said["looks"]
         )
         rows.append(
@@ -301,8 +313,7 @@ def _gate(said: dict[str, Any]) -> list[str]:
         f"Of {draws} draws of the test, which no model had seen, {pool['hits']} are among what the {pool['size']} survivors name that "
         f"{said['chosen']} ranks first. Chance alone gives {format_count(chance)}: p = {format_log10(pool['log10_p'])}.",
         f"{enough}; a survivor that gives every draw would have hit all {draws}.",
-        f"Labels that are dealt to other survivors do as well with p = {pool['permutation_p']:.2g}, which shows whether the ranking finds more "
-        "than a pool as such.",
+        f"Where labels are dealt to survivors at random, those ranked first have as many hits with p = {pool['permutation_p']:.2g}.",
         f"{said['chosen']} was chosen before, on other draws, where it beat predicting the mean by {chosen['objective']:.1f} in log10 likelihood; "
         f"on the test it is {chosen['log10_gain']:.1f}.",
     ]  # fmt: skip
