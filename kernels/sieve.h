@@ -313,7 +313,7 @@ FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
 
 #define EVERY_BLOCK ((1u << GROUP) - 1)
 
-#if defined(WORD_AT) && WORDS == 1
+#if defined(WORD_AT) && WORDS == 1 && !defined(CLOCK_TIMES_PID)
 #define OUTPUT(g, p) (anywhere ? WORD_AT(g, p) : take(g))
 #else
 #define OUTPUT(g, p) take(g)
@@ -388,7 +388,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
     u32 have = 0;
     if (q->skip_min == q->skip_max && q->offset_min == q->offset_max) {
         u32 p = (u32)(q->skip_min + q->offset_min - q->first);
-#if defined(WORD_AT) && WORDS == 1
+#if defined(WORD_AT) && WORDS == 1 && !defined(CLOCK_TIMES_PID)
         if (reach <= FIRST_WORDS) {
             /* A word refused before the window puts the draws one later. To look for the draws there too is less work than to
                look at every word before them. */

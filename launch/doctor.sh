@@ -3,6 +3,7 @@
 # reached, and if so at every rank of it.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
+if [ -n "${ENVIRONMENTS:-}" ]; then set -- --environments "$ENVIRONMENTS" "$@"; fi
 if [ -n "${HOSTFILE:-}" ]; then
     status=0
     python -m prng_mpi.doctor --hostfile "$HOSTFILE" "$@" || status=$?

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Sourced by every launch script, and by people who type mpirun themselves: the environment of a run.
 # HOSTFILE, NP: where and how many ranks (default: this host, one rank per core). VENV: the Python environment, at the
-# same path on every host.
+# same path on every host. ENVIRONMENTS: a file with a Python for each kind of host, lines of PATTERN INTERPRETER: the first
+# pattern that fits a host's name decides, and a host that none fits has that of VENV.
 
 PRNG_MPI_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${VENV:-$PRNG_MPI_TOP/.venv}
@@ -25,7 +26,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM
 if [ -t 1 ]; then PRNG_MPI_TTY=1; else PRNG_MPI_TTY=0; fi
 { PRNG_MPI_WINDOW=$(stty size <&3 2>/dev/null || echo 24 100); } 3>&1
 export PRNG_MPI_TTY COLUMNS=${COLUMNS:-${PRNG_MPI_WINDOW#* }} LINES=${LINES:-${PRNG_MPI_WINDOW% *}}
-export OMPI_MCA_mca_base_env_list='PATH;VIRTUAL_ENV;PRNG_MPI_TTY;COLUMNS;LINES;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS'
+# Ranks get these; mpirun starts nothing where one of them is not set, as VIRTUAL_ENV is not in an environment of another kind.
+export OMPI_MCA_mca_base_env_list="PATH;${VIRTUAL_ENV:+VIRTUAL_ENV;}PRNG_MPI_TTY;COLUMNS;LINES;OMP_NUM_THREADS;OPENBLAS_NUM_THREADS"
 
 # What mpirun needs to know of the ranks.
 if [ -n "${HOSTFILE:-}" ]; then
@@ -40,6 +42,21 @@ if ompi_info 2>/dev/null | grep -q 'FT MPI support: yes'; then
     PRNG_MPI_RANKS=(--with-ft ulfm "${PRNG_MPI_RANKS[@]}")
 fi
 
+# What starts Python on a host: the choice goes along as a word of the command, so no file is needed there.
+PRNG_MPI_PYTHON=(python)
+if [ -n "${ENVIRONMENTS:-}" ]; then
+    choice='host=$(uname -n); case ${host%%.*} in '
+    while read -r pattern interpreter rest; do
+        if [ -z "$pattern" ]; then continue; fi
+        if [ -z "$interpreter" ] || [ -n "$rest" ]; then
+            echo "prng_mpi: $ENVIRONMENTS: write lines of PATTERN INTERPRETER, not: $pattern $interpreter $rest" >&2
+            exit 2
+        fi
+        choice+="$pattern) exec $(printf %q "$interpreter") \"\$@\" ;; "
+    done < <(sed 's/#.*//' "$ENVIRONMENTS")
+    PRNG_MPI_PYTHON=(bash -c "$choice *) exec python \"\$@\" ;; esac" python)
+fi
+
 # Start ranks so that Ctrl-C once finishes the chunks that run (exit 5) and twice ends at once (exit 3): mpirun itself
 # kills every rank at the first, so it gets a session of its own and, for each Ctrl-C, SIGUSR1, which it passes on. So it
 # does SIGUSR2: show where the run is.
@@ -47,6 +64,7 @@ run_ranks() {
     # What mpirun leaves in the temporary folder after a kill makes a later one with the same process id fail.
     local scratch status=0 pid
     scratch=$(mktemp -d)
+    if [ "$1" = python ]; then set -- "${PRNG_MPI_PYTHON[@]}" "${@:2}"; fi
     TMPDIR=$scratch PRNG_MPI_EXIT=$scratch/exit setsid mpirun "${PRNG_MPI_RANKS[@]}" "$@" <&0 &
     pid=$!
     trap 'kill -USR1 $pid 2>/dev/null' INT USR1

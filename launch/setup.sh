@@ -25,11 +25,17 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     apt_install python3-venv || { echo "setup: run as root: apt-get install python3-venv" >&2; exit 2; }
 fi
 
-# Nothing to do when the same extras of the same pyproject.toml are there already.
-stamp="$extras $(cksum < pyproject.toml)"
-if [ "$(cat "$venv/setup-stamp" 2>/dev/null)" != "$stamp" ]; then
+# Nothing to do when these extras of the same pyproject.toml are there already, alone or with others.
+sum=$(cksum < pyproject.toml) there='' made=''
+[ ! -e "$venv/setup-stamp" ] || read -r there made < "$venv/setup-stamp"
+[ "$made" = "$sum" ] || there=''
+missing=''
+for extra in ${extras//,/ }; do
+    [[ ,$there, == *,$extra,* ]] || missing=1
+done
+if [ -n "$missing" ]; then
     echo "setup: making $venv with prng_mpi[$extras]" >&2
     "$python" -m venv "$venv"
     "$venv/bin/pip" install -q --disable-pip-version-check -e ".[$extras]"
-    echo "$stamp" > "$venv/setup-stamp"
+    echo "${there:+$there,}$extras $sum" > "$venv/setup-stamp"
 fi

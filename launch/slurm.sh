@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A sample for Slurm: sbatch launch/slurm.sh --draws draws.json --recipe java.nextInt ...    (the options of the sieve)
 #
-# Not run by this project's tests, which have no Slurm: read it, fit the lines below to the site, try it on two nodes first.
+# tests/test_slurm.py runs it on two nodes of a Slurm 22.05 with PMIx. Fit the lines below to the site, and try it on two first.
 #
 # srun starts the ranks here, so there is no ULFM: a rank that dies ends the job. Nothing is lost but the chunks that ran,
 # since root's ledger has the rest; Slurm requeues the job, and the same command resumes. The results folder must outlive
@@ -29,7 +29,7 @@ unset PRNG_MPI_OUTPUT
 # pmix is what Open MPI wants; a site's MPICH wants --mpi=pmi2. See srun --mpi=list.
 # A summary of the run before must not speak for this one.
 rm -f "$folder/summary.json"
-srun --mpi="${SRUN_MPI:-pmix}" --gpu-bind=none --kill-on-bad-exit=1 python -m prng_mpi.sieve --output-dir "$folder" "$@" &
+srun --mpi="${SRUN_MPI:-pmix}" --gpu-bind=none --kill-on-bad-exit=1 "${PRNG_MPI_PYTHON[@]}" -m prng_mpi.sieve --output-dir "$folder" "$@" &
 ranks=$!
 
 # The warning: every rank hears SIGUSR1 through srun, root finishes the chunks that run and ends with 5, and the job goes

@@ -5,4 +5,4 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 step=${1:?"name a step: launch/supervise.sh sieve ..."}
 shift
-exec python -m prng_mpi.supervise -- mpirun "${PRNG_MPI_RANKS[@]}" python -m "prng_mpi.$step" "$@"
+exec python -m prng_mpi.supervise -- mpirun "${PRNG_MPI_RANKS[@]}" "${PRNG_MPI_PYTHON[@]}" -m "prng_mpi.$step" "$@"

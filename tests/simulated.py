@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from support import MARK, TOP, ULFM, mpirun, parent, with_environment
+import pytest
+
+from prng_mpi import memory
+from support import MARK, TOP, ULFM, mpirun, parent, until, with_environment
 
 SCRIPT = TOP / "tests" / "cluster" / "cluster.sh"
 # Remote ranks get nothing of our environment but this. A cut cable is noticed after 2 + 2 x 1 seconds.
@@ -40,6 +46,7 @@ class Cluster:
         self._process.stdin.write(b"up\n")
         self._process.stdin.flush()
         assert self._process.stdout.readline() == b"up\n"
+        self._groups = contextlib.ExitStack()
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         self._init = int(children.read_text().split()[0])
 
@@ -53,6 +60,7 @@ class Cluster:
         """Take all hosts down, with all that runs on them."""
         self._process.kill()
         self._process.communicate()
+        self._groups.close()
 
     def inside(self, *words: object) -> list[str]:
         """A command within the cluster's namespaces."""
@@ -63,6 +71,13 @@ class Cluster:
     def on(self, host: str, *words: object) -> list[str]:
         """A command on a host."""
         return self.inside(SCRIPT.with_name("on.sh"), host, *words)
+
+    def memory(self, host: str, size: int) -> Path:
+        """Give a host so many bytes, for all that starts there from now on; its memory cgroup. Skips the test where none can
+        be made."""
+        group = self._groups.enter_context(memory_group(size))
+        subprocess.run(self.inside("bash", "-c", f"echo {group} > /run/netns/.{host}-memory"), check=True)
+        return group
 
     def cable(self, host: str, state: str) -> None:
         """Cut (down) or mend (up) a host's cable."""
@@ -93,3 +108,32 @@ def rank_process(mark: str, number: int) -> int:
     family = set(with_environment(f"{MARK}={mark}")) & set(with_environment(f"OMPI_COMM_WORLD_RANK={number}"))
     (first,) = (pid for pid in family if parent(pid) not in family)
     return first
+
+
+@contextlib.contextmanager
+def memory_group(size: int) -> Iterator[Path]:
+    """A memory cgroup of so many bytes, v2 or v1, while the block runs. Skips the test where none can be made."""
+    top = next((f for f in (memory.CGROUPS, memory.CGROUPS / "unified") if _delegates(f)), memory.CGROUPS / "memory")
+    folder = top / f"prng-mpi-test-{uuid.uuid4().hex[:8]}"
+    try:
+        folder.mkdir()
+        limit = next(name for name, *_ in memory._FILES if (folder / name).exists())
+        (folder / limit).write_text(str(size))
+        with contextlib.suppress(OSError):
+            (folder / "memory.swap.max").write_text("0")
+    except (OSError, StopIteration) as e:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        pytest.skip(
+            f"no memory cgroup can be made here ({e or 'no memory controller'}): root and a writable cgroup file system"
+        )
+    yield folder
+    # Of processes that were just killed some are still on their way out.
+    until(lambda: not (folder / "cgroup.procs").read_text(), 20, f"processes live on in {folder}")
+    folder.rmdir()
+
+
+def _delegates(top: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return "memory" in (top / "cgroup.subtree_control").read_text().split()
+    return False

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import sysconfig
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +27,12 @@ from support import (
     Run,
     assert_same,
     done_chunks,
+    environment,
     events,
     run_sieve,
     searching,
     small,
+    survivors,
     until,
     with_environment,
 )
@@ -191,3 +195,132 @@ def test_mpirun_ends_with_0_after_a_dead_host(cluster: Cluster, hostfile: Path, 
         ended = run.wait(60)
         until(lambda: not with_environment(f"{MARK}={run.mark}"), 20, "ranks live on")
     assert (ended.code, ended.summary) == (0, {})
+
+
+# A rank's device takes as much memory as a GPU's runtime does, and the kernel ends ranks first, as batch systems have it do.
+HUNGRY = """
+open("/proc/self/oom_score_adj", "w").write("500")
+honest_open = sieve.devices.open_device
+def hungry(*arguments, **options):
+    device = honest_open(*arguments, **options)
+    device.held = b"x" * (120 << 20)
+    return device
+sieve.devices.open_device = hungry
+"""
+HOG = """
+import sys
+held = b"x" * (400 << 20)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("admission", [True, False])
+def test_memory_hog_on_a_host(admission: bool, cluster: Cluster, calm: tuple[Ended, Any], tmp_path: Path) -> None:
+    """Something else takes much of rig1's 900 MB. The ranks that still fit are started there; where all are, the kernel kills
+    some, for real and within that host, and the run says so."""
+    hostfile = tmp_path / "hostfile"
+    hostfile.write_text("zeus slots=1\nrig1 slots=4\n")
+    group = cluster.memory("rig1", 900 << 20)
+    hog = subprocess.Popen(
+        cluster.on("rig1", sys.executable, "-c", HOG), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert hog.stdout is not None and hog.stdout.readline() == "up\n"
+    patch = SLOWLY + HUNGRY + ("" if admission else "sieve.memory.Seats.refusal = lambda *_: ''\n")
+    argv = [*slowly(tmp_path), "--memory-reserve", "100 MB"]
+    ended = start(argv, cluster.on("zeus", *launcher(hostfile, 5)), patch).wait(90)
+    assert hog.poll() is None
+    hog.communicate("")
+    assert_same(ended, tmp_path / "run", calm)
+    killed = int(next(line.split()[1] for line in _counts(group) if line.startswith("oom_kill ")))
+    refused, lost = ended.summary["refused"], ended.summary["lost"]
+    if admission:
+        assert (killed, lost) == (0, [])
+        assert 1 <= len(refused) <= 3 and all(": memory: rig1 has" in text for text in refused)
+        assert f"{4 - len(refused)} of 4 ranks compute" in refused[0]
+        assert ended.stdout.index(refused[0]) < ended.stdout.index("searched")
+    else:
+        assert refused == [] and 1 <= len(lost) == killed <= 3
+        for text in lost:
+            assert "on rig1" in text and ": killed by the OOM killer" in text and "; set slots=" in text
+    assert hosts_of(tmp_path / "run")["rig1"] > 0
+
+
+def _counts(group: Path) -> list[str]:
+    """What a memory cgroup counts, v2 or v1."""
+    return (
+        next(f for f in (group / "memory.events", group / "memory.oom_control") if f.exists()).read_text().splitlines()
+    )
+
+
+# Every array counts as large; who has the inputs from root says so, and may be killed over it.
+FETCHED = """
+import os, signal
+from prng_mpi import segment
+from prng_mpi.comm import Comm
+segment.LARGE = 1
+honest_fetch = Comm._fetch
+def fetch(self, mine):
+    print(f"fetched by {self.rank}", file=sys.stderr, flush=True)
+    if self.rank == VICTIM:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return honest_fetch(self, mine)
+Comm._fetch = fetch
+"""
+
+
+@pytest.mark.parametrize("victim", [None, 1])
+def test_large_inputs_come_once_to_each_host(
+    victim: int | None, cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
+) -> None:
+    """Rank 1 has them for rig1, rank 3 for rig2; where rank 1 is killed meanwhile, rank 2 has its own."""
+    patch = f"import sys\nVICTIM = {victim}\n{SLOWLY}{FETCHED}"
+    ended = start(slowly(tmp_path), cluster.on("zeus", *launcher(hostfile, 4)), patch).wait(60)
+    assert_same(ended, tmp_path / "run", calm)
+    fetched = sorted(line for line in ended.stderr.splitlines() if line.startswith("fetched by"))
+    assert fetched == [f"fetched by {rank}" for rank in ((1, 3) if victim is None else (1, 2, 3))]
+    own = [line for line in ended.complaints if "has its own copy of the inputs" in line]
+    if victim is None:
+        assert own == [] and hosts_of(tmp_path / "run")["rig1"] > 0
+    else:
+        assert len(own) == 1 and own[0].startswith("prng_mpi: rank 2 on rig1") and "rank 1 on rig1 is gone" in own[0]
+        assert [text.split(" (")[0] for text in ended.summary["lost"]] == ["rank 1 on rig1"]
+
+
+def test_each_kind_of_host_has_its_own_python(cluster: Cluster, calm: tuple[Ended, Any], tmp_path: Path) -> None:
+    """A Python for zeus and another for the rigs, in one job: the doctor shows them and finds nothing, and the sieve runs."""
+    pythons = {name: environment_of(tmp_path / name) for name in ("cuda", "rocm")}
+    environments, hostfile = tmp_path / "environments", tmp_path / "hostfile"
+    environments.write_text(f"zeus {pythons['cuda']}\nrig* {pythons['rocm']}  # all rigs\n")
+    hostfile.write_text("zeus slots=1\nrig1 slots=2\n")
+    own = {"HOSTFILE": hostfile, "NP": 3, "ENVIRONMENTS": environments, "VENV": Path(sys.executable).parents[1]}
+    outside = [f"{name}={value}" for name, value in own.items()]
+
+    def launch(script: str, *argv: object) -> subprocess.CompletedProcess[str]:
+        command = cluster.on("zeus", "env", *outside, TOP / "launch" / script, *argv)
+        return subprocess.run(
+            command, env=environment(), capture_output=True, text=True, timeout=90, check=False, cwd=TOP
+        )
+
+    done = launch("doctor.sh", "--device", "cpu", "--memory-reserve", "100 MB", "--output-dir", tmp_path / "runs")
+    lines = [
+        line for line in done.stdout.splitlines() if " pythons " in line or " versions " in line or " reach " in line
+    ]
+    assert done.returncode in (0, 6), done.stdout + done.stderr
+    assert f"ok    pythons    {pythons['cuda']} on zeus; {pythons['rocm']} on rig1" in lines
+    assert sum(line.startswith("ok    versions   3 ranks alike") for line in lines) == 1
+    assert sum(line.startswith("ok    reach      rig1 by non-interactive login") for line in lines) == 1
+    done = launch("sieve.sh", *small(tmp_path, "run"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert survivors(tmp_path / "run").tobytes() == calm[1].tobytes()
+
+
+def environment_of(folder: Path) -> Path:
+    """The Python of a new environment, which has this one's packages and MPI, and this checkout."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    packages = Path(sysconfig.get_path("purelib"))
+    inside = packages.relative_to(Path(sys.executable).parents[1])
+    (folder / inside / "these.pth").write_text(f"{TOP / 'src'}\n{packages}\n")
+    for library in (*packages.parents[1].glob("lib*"), packages.parents[1] / "openmpi"):
+        (folder / "lib" / library.name).symlink_to(library)
+    return folder / "bin" / "python"

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import os
 import sys
+import threading
 import time
 import types
 import weakref
@@ -294,6 +295,11 @@ def test_threads_find_what_one_finds(case: Case) -> None:
         assert part.tolist() == [h for h in expected.tolist() if h[0] < case.start + count]
     assert device.sieve(search, case.start, case.start + case.count, lambda: True) is None
     assert "3 threads" in device.name
+    before = threading.active_count()
+    device.close()
+    assert threading.active_count() == before - 3
+    again = device.sieve(search, case.start, case.start + case.count)
+    assert again is not None and again.tolist() == expected.tolist()
     device.close()
 
 
@@ -378,8 +384,12 @@ def _stand_in(hip: bool = False, memory: int = 2**26) -> Any:
     runtime = types.SimpleNamespace(is_hip=hip, getDeviceProperties=lambda n: properties, **errors)
     parts = {name: types.SimpleNamespace(**errors) for name in ("driver", "memory", "compiler")}
     cupy.cuda = types.SimpleNamespace(is_available=lambda: True, runtime=runtime, **parts)
-    pool = types.SimpleNamespace(set_limit=lambda size: setattr(cupy, "limit", size), free_all_blocks=lambda: None)
-    cupy.get_default_memory_pool = lambda: pool
+    cupy.freed = []
+    pool = types.SimpleNamespace(
+        set_limit=lambda size: setattr(cupy, "limit", size), free_all_blocks=lambda: cupy.freed.append("device")
+    )
+    pinned = types.SimpleNamespace(free_all_blocks=lambda: cupy.freed.append("host"))
+    cupy.get_default_memory_pool, cupy.get_default_pinned_memory_pool = lambda: pool, lambda: pinned
     cupy.asarray = lambda array: Array(array.copy())
     cupy.empty, cupy.zeros = _filled, lambda size, dtype: Array(np.zeros(size, dtype))
     cupy.RawModule = lambda code, options: Module(cupy, code, options)
@@ -464,6 +474,15 @@ def test_a_failed_launch_is_an_error_and_not_an_empty_result(cupy: Any, error: s
         device.sieve(search_of(NEXT_INT, 1000), 0, 10)
     with pytest.raises(DeviceError, match="A stand-in: the launch over 1 seeds failed"):
         device.outputs(search_of(NEXT_INT, 1000), u64([3]), 0, 1)
+
+
+def test_a_gpu_gives_back_its_pools_and_works_on(cupy: Any) -> None:
+    device, search = devices.open_device("cuda", NEXT_INT, 0), search_of(NEXT_INT, 1000)
+    before = device.sieve(search, 0, 2000)
+    cupy.freed.clear()
+    device.close()
+    assert sorted(cupy.freed) == ["device", "host"]
+    assert device.sieve(search, 0, 2000).tolist() == before.tolist()
 
 
 def test_a_module_that_cannot_be_loaded_is_said(cupy: Any) -> None:

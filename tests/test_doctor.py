@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,8 @@ VERSIONS = {
 def rank_of(number: int, host: str, kind: str, name: str, gpu: int) -> dict[str, Any]:
     environment = {checks.OVERRIDE: "10.3.0"} if kind == "rocm" else {}
     return {
-        "rank": number, "host": host, "versions": dict(VERSIONS), "started_with": dict(environment),
+        "rank": number, "host": host, "versions": dict(VERSIONS), "python": f"/opt/{kind}/bin/python",
+        "cupy": {"cuda": "cupy-cuda13x 14.2.0", "rocm": "cupy-rocm-7-0 14.2.0"}[kind], "started_with": dict(environment),
         "environment": {**environment, checks.VISIBLE[kind]: str(gpu)}, "libraries": [], "kind": kind, "why": "auto",
         "device": name, "gpu": str(gpu), "trouble": "", "need": 0.5e9, "files": 4096, "skew": 0.001,
     }  # fmt: skip
@@ -66,6 +68,10 @@ def test_a_healthy_cluster_has_no_finding_and_is_described() -> None:
     assert {f.level for f in found} == {OK}, [str(f) for f in found]
     lines = {f.check: str(f) for f in found}
     assert lines["versions"].startswith("ok    versions   26 ranks alike: prng_mpi 0.1.0")
+    # Hosts of another kind have another environment, of the same versions.
+    assert lines["pythons"].endswith(
+        "/opt/cuda/bin/python with cupy-cuda13x 14.2.0 on zeus; /opt/rocm/bin/python with cupy-rocm-7-0 14.2.0 on rig1, rig2, rig3"
+    )
     assert lines["network"].endswith(
         "10.88.0.0/24 on zeus, rig1, rig2, rig3: mpirun --mca btl_tcp_if_include 10.88.0.0/24 --prtemca prte_if_include 10.88.0.0/24"
     )
@@ -158,6 +164,7 @@ WRONG: dict[str, tuple[Callable[[Facts], None], str, str, str, str, str]] = {
     "a card in state unknown": (put("hosts", "rig1", "smi", {"trouble": "", "gpus": SMI | {"card3": {"GPU use (%)": "N/A"}}}), WARN, "rocm-smi", "rig1", "card3 does not know its GPU use", "reboot"),
     "a hot card": (put("hosts", "rig1", "smi", {"trouble": "", "gpus": {"card0": {"Temperature (Sensor edge) (C)": "99.0"}}}), WARN, "rocm-smi", "rig1", "card0: Temperature (Sensor edge) (C) 99", "fan"),
     "a controller that hangs": (put("hosts", "rig1", "smi", {"trouble": "rocm-smi gave no answer in 5 s", "gpus": {}}), WARN, "rocm-smi", "rig1", "no answer", "don't poll"),
+    "two environments on a host": (put("ranks", 7, "python", "/usr/bin/python"), WARN, "pythons", "rig1", "/opt/rocm/bin/python and /usr/bin/python", "ENVIRONMENTS"),
     "a login that asks": (answer(255, "x\nPermission denied (publickey,password)."), STOP, "reach", "rig2", "no non-interactive login (Permission denied", "ssh-copy-id rig2"),
     "a host that is down": (answer(-9, ""), STOP, "reach", "rig2", "no answer in time", "ssh rig2 true"),
     "no Python at its path": (answer(127, "bash: /x/python: No such file"), STOP, "reach", "rig2", "this Python is not at its path", "same path"),
@@ -279,14 +286,17 @@ def test_rocm_smi_is_waited_for_a_little_only(tmp_path: Path) -> None:
     assert facts.smi("/nowhere/smi")["trouble"] == "there is no /nowhere/smi"
 
 
-def test_hostfiles(tmp_path: Path) -> None:
-    path = write(tmp_path / "hostfile", "# all\nzeus slots=2\nrig1 slots=8 max_slots=8 # a rig\n\nlone\nzeus slots=1\n")
-    assert facts.read_hostfile(path) == [["zeus", 3], ["rig1", 8], ["lone", 1]]
-    for text, word in (("rig1 slots=many", "no number of ranks"), ("# nothing", "names no host")):
-        with pytest.raises(UsageError, match=word):
-            facts.read_hostfile(write(tmp_path / "bad", text))
+def test_environments(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "environments", "# kinds\nzeus /opt/cuda/bin/python\nrig* /opt/rocm/bin/python # all rigs\n\n"
+    )
+    kinds = facts.read_environments(path)
+    chosen = {host: facts.python_of(host, kinds) for host in ("zeus", "rig2.local", "other")}
+    assert chosen == {"zeus": "/opt/cuda/bin/python", "rig2.local": "/opt/rocm/bin/python", "other": sys.executable}
+    with pytest.raises(UsageError, match="PATTERN INTERPRETER, not: zeus"):
+        facts.read_environments(write(tmp_path / "bad", "zeus\n"))
     with pytest.raises(UsageError, match="can't be read"):
-        facts.read_hostfile(tmp_path / "none")
+        facts.read_environments(tmp_path / "none")
 
 
 def test_hosts_are_asked_the_way_mpirun_does(tmp_path: Path) -> None:
@@ -296,9 +306,11 @@ def test_hosts_are_asked_the_way_mpirun_does(tmp_path: Path) -> None:
     )
     agent.chmod(0o755)
     environ = {"PRTE_MCA_plm_ssh_agent": str(agent)}
-    said = facts.reach(["localhost", "good", "down", "bare", "hung"], environ, 1.0)
+    said = facts.reach(["localhost", "good", "down", "bare", "hung"], environ, 2.0)
     assert {host: r["status"] for host, r in said.items()} == {"good": 0, "down": 255, "bare": 127, "hung": -15}
     assert said["good"]["version"] == "0.1.0" and abs(said["good"]["skew"]) < 0.5
+    kinds = [["go*", "/nowhere/python"]]
+    assert "/nowhere/python: not found" in facts.reach(["good"], environ, 1.0, kinds)["good"]["said"]
     assert (
         facts.reach(["good"], {"PRTE_MCA_plm_ssh_agent": "/nowhere/ssh"})["good"]["said"]
         == "there is no program /nowhere/ssh"

@@ -70,8 +70,8 @@ def lost_ranks(folder: Path) -> list[int]:
 # -- exceptions ---------------------------------------------------------------------------------------------------------
 
 BROKEN = {
-    "while it serves": "from prng_mpi import farm\nhonest_take = farm.Worker.take\ndef take(self):\n"
-    "    if rank == 1 and len(calls) > 1: raise RuntimeError('injected')\n    return honest_take(self)\nfarm.Worker.take = take",
+    "while it serves": "from prng_mpi import farm\nhonest_take = farm.Worker.take\ndef take(self, *wait):\n"
+    "    if rank == 1 and len(calls) > 1: raise RuntimeError('injected')\n    return honest_take(self, *wait)\nfarm.Worker.take = take",
     "at its start": "honest_bcast = comms.Comm.bcast\ndef bcast(self, content):\n    got = honest_bcast(self, content)\n"
     "    if self.rank == 1 and isinstance(got, tuple): raise RuntimeError('injected')\n    return got\ncomms.Comm.bcast = bcast",
 }  # fmt: skip

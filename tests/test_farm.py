@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from prng_mpi import farm
-from prng_mpi.comm import Message, Tag
+from prng_mpi.comm import KILLED, Message, Tag
 from prng_mpi.errors import DeviceError
 from prng_mpi.farm import Card, End, Farm, Finished, Worker, WorkFailed, serve
+from prng_mpi.memory import Cause
 from prng_mpi.records import HIT
 from prng_mpi.scheduler import Lease, Policy, Scheduler
 from prng_mpi.startup import Load, in_turn
+from support import until
 
 SEEDS = 100_000
 # Every seed that this divides is a survivor.
@@ -70,6 +72,8 @@ class Rank:
     ready: float | None = 0.0
     refusal: str = ""
     lost: float | None = None
+    host: str = "host"
+    cause: Cause = field(default_factory=lambda: Cause("killed by signal 9 (no sign of the OOM killer)"))
 
 
 class FakeComm:
@@ -82,13 +86,16 @@ class FakeComm:
         self.size = len(ranks) + 1
         self.chunks: list[tuple[float, int, int, int]] = []
         self.stopped: list[int] = []
+        self.asked: list[tuple[int, int, int]] = []
+        self.hosts = ["root's", *(rank.host for rank in ranks)]
+        self.pids = {number: 1000 + number for number in range(1, self.size)}
         self._due: list[tuple[float, int, Message]] = []
         for number, rank in enumerate(ranks, 1):
             if rank.ready is not None:
                 tag = Tag.UNREADY if rank.refusal else Tag.READY
                 self._post(rank.ready, Message(number, tag, rank.refusal or card(number)))
             if rank.lost is not None:
-                self._post(rank.lost, Message(number, Tag.LOST, "its process was killed"))
+                self._post(rank.lost, Message(number, Tag.LOST, KILLED))
 
     def name(self, rank: int) -> str:
         return f"rank {rank} on host"
@@ -100,6 +107,11 @@ class FakeComm:
     def send(self, dest: int, tag: Tag, content: Any = None) -> None:
         if tag is Tag.STOP:
             self.stopped.append(dest)
+            return
+        if tag is Tag.WHY:
+            rank, pid = content
+            self.asked.append((dest, rank, pid))
+            self._post(self.clock() + 0.01, Message(dest, tag, (rank, self.ranks[rank - 1].cause)))
             return
         assert tag is Tag.CHUNK
         lease, start, stop = content
@@ -335,6 +347,21 @@ def test_a_rank_that_starts_during_the_farewell_hears_it(monkeypatch: pytest.Mon
     assert [rank for _, rank, _, _ in job.comm.chunks].count(2) == 0
 
 
+def test_rank_killed_for_memory_is_explained_by_one_of_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = Rank(honest(5000), lost=1.0, host="rig1", cause=Cause("killed by the OOM killer, rss 900 MB", 4))
+    quiet = Rank(honest(5000), lost=1.5, host="rig1")
+    # One that has no device of its own may know as well; who is alone on its host leaves no witness.
+    ranks = [killed, quiet, Rank(honest(2000), host="rig1"), Rank(refusal="no GPU", host="rig1")]
+    job = lead(monkeypatch, [*ranks, Rank(honest(5000), lost=1.0, host="rig2")])
+    job.assert_all_once()
+    assert job.comm.asked == [(4, 1, 1001), (4, 2, 1002)]
+    lost = job.farm.lost
+    # Two of its host compute on.
+    assert lost[1].endswith("killed by the OOM killer, rss 900 MB; set slots=2 for rig1 in the hostfile")
+    assert lost[2].endswith(KILLED) and lost[5].endswith(KILLED)
+    assert job.log.kinds.count("killed_for_memory") == 1
+
+
 def test_drain_finishes_what_runs_and_hands_out_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     job = lead(monkeypatch, [Rank(honest(5000)), Rank(honest(2000))], requests=lambda now: int(now >= 3))
     assert job.end is End.DRAINED
@@ -390,6 +417,31 @@ def take(worker: Worker) -> Finished:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     return done
+
+
+def test_worker_rests_once_after_work_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(farm, "REST", 0.05)
+    rests: list[float] = []
+
+    def rest() -> None:
+        rests.append(time.monotonic())
+        if len(rests) == 2:
+            raise OSError("not allowed")
+
+    worker = Worker(compute, rest)
+    time.sleep(0.2)
+    # Who has done nothing has nothing to give back.
+    assert rests == []
+    for number, expected in ((0, 1), (1, 2), (2, 3)):
+        worker.submit(number, 0, 10)
+        assert take(worker).error is None
+        until(lambda count=expected: len(rests) == count, 5, "no rest")  # type: ignore[misc]
+        time.sleep(0.15)
+        assert len(rests) == expected
+    assert worker.stop()
+    assert capsys.readouterr().err == "prng_mpi: memory was not given back: OSError: not allowed\n"
 
 
 def test_worker_turns_every_exception_into_an_answer() -> None:

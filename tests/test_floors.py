@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,18 +17,18 @@ PACKAGE = Path(prng_mpi.__file__).parent
 FLOORS = {
     0: "admission analysis checks errors records config history hybrid jobfile kernels observations progress recipes scheduler "
     "features learning search spaces statistics profiles windows",
-    1: "comm spawn memory ledger store study devices models",
-    2: "startup farm display step findings siblings router runs figures facts trials course streams fits pools page study_pages",
+    1: "comm spawn hostfile memory segment ledger store study devices models",
+    2: "startup farm audits display step findings siblings router runs figures facts trials course streams shares fits pools page study_pages",
     3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta adaptive_meta anti_overfit supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.
-BESIDE = {("store", "ledger"), ("devices", "spawn"), ("memory", "spawn"), ("display", "farm"), ("findings", "display"),
-          ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "course"), ("trials", "farm"),
-          ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"), ("course", "step"),
-          ("fits", "course"), ("fits", "farm"), ("fits", "router"), ("pools", "streams"),
-          ("page", "display"), ("page", "figures"), ("page", "runs"), ("study_pages", "figures"), ("study_pages", "page"),
-          ("study_pages", "runs"), ("study_pages", "display")}  # fmt: skip
+BESIDE = {("store", "ledger"), ("audits", "farm"), ("comm", "memory"), ("comm", "segment"), ("devices", "spawn"), ("memory", "spawn"), ("hostfile", "spawn"),
+          ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "course"),
+          ("trials", "farm"), ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"),
+          ("course", "step"), ("shares", "step"), ("shares", "display"), ("fits", "course"), ("fits", "farm"), ("fits", "router"),
+          ("pools", "streams"), ("page", "display"), ("page", "figures"), ("page", "runs"), ("study_pages", "display"), ("study_pages", "figures"),
+          ("study_pages", "page"), ("study_pages", "runs")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "optuna": {"study"},
           "torch": {"full_scoring", "models"}, "lightgbm": {"models"}, "xgboost": {"models"}, "catboost": {"models"}, "array_api_compat": {"features"},
           "numpy": None}  # fmt: skip
@@ -86,6 +87,15 @@ def test_each_foreign_library_has_one_owner(name: str) -> None:
         if top != "prng_mpi" and top not in sys.stdlib_module_names:
             assert top in OWNERS, f"{name} imports {target}"
             assert OWNERS[top] is None or name in (OWNERS[top] or ()), f"{name} imports {target}"
+
+
+def test_architecture_draws_each_module_on_its_floor() -> None:
+    text = (kernels.folder().parent / "ARCHITECTURE.md").read_text()
+    drawn = re.split(r"floor (\d)", text[text.index("floor 3") : text.index("└──")])
+    for floor, part in zip(drawn[1::2], drawn[2::2], strict=True):
+        wanted = {module for module in FLOORS[int(floor)].split() if not module.startswith("__")}
+        assert wanted <= set(re.findall(r"\w+", part)), f"floor {floor} of ARCHITECTURE.md"
+    assert len(drawn[1::2]) == len(FLOORS)
 
 
 def test_the_reader_of_imports_sees_them_all() -> None:

@@ -700,7 +700,7 @@ def test_a_script_killed_for_its_memory_lowers_the_limit_of_its_host(tmp_path: P
     log = "Out of memory: Killed process %d (python) total-vm:1kB, anon-rss:900000kB, file-rss:0kB"
     code = (
         f"mark = {str(tmp_path / 'mark')!r} + sys.argv[2].rsplit('/', 1)[1]\n"
-        "if not os.path.exists(mark) and '2' not in mark:\n    open(mark, 'w').close(); time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if not os.path.exists(mark) and 'script_2' not in mark:\n    open(mark, 'w').close(); time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)\n"
         f"open({str(tmp_path / 'log')!r}, 'a').write('+ ')\ntime.sleep(0.7)\nopen({str(tmp_path / 'log')!r}, 'a').write('- ')"
     )
     jobs = [script(tmp_path, code, job_id=f"script_{i}") for i in range(3)]
@@ -716,6 +716,30 @@ def test_a_script_killed_for_its_memory_lowers_the_limit_of_its_host(tmp_path: P
     said = (tmp_path / "log").read_text().split()
     # The third ran beside the first two; those, again, ran one after the other.
     assert said.count("+") == 3 and "".join(said).endswith("+-+-")
+
+
+def test_between_batches_ranks_give_back_memory(tmp_path: Path) -> None:
+    """Two scripts, one at a time on a host that is short of memory: it rests between them, and its ranks too."""
+    jobs = [script(tmp_path, "time.sleep(0.1)", job_id=f"script_{i}") for i in range(2)]
+    dropped = tmp_path / "drop_caches"
+    patch = (
+        "from prng_mpi import admission, farm, memory\nfrom prng_mpi.devices import Devices\n"
+        f"admission.Limits.__init__.__defaults__ = (6, 1.5, 20)\nfarm.REST, memory.DROP_CACHES = 0.3, jobs.Path({str(dropped)!r})\n"
+        f"def told(*_): open({str(tmp_path / 'rests')!r}, 'a').write('rest ')\n"
+        "memory.give_back = Devices.close = told"
+    )
+    argv = ["--jobs-file", file_of(tmp_path, jobs), "--max-per-host", 1, "--memory-reserve", "1000 GB"]
+    refused = run_jobs([*argv, "--output-dir", tmp_path / "none", "--drop-page-cache"], patch=patch)
+    assert refused.code == 2 and refused.stderr.startswith("prng_mpi: --drop-page-cache: this user may not write")
+    for drop in (False, True):
+        dropped.write_text("")
+        (tmp_path / "rests").unlink(missing_ok=True)
+        more = ["--drop-page-cache"] if drop else []
+        ended = run_jobs([*argv, "--output-dir", tmp_path / f"run{drop}", *more], patch=patch)
+        assert ended.code == 0, ended.stderr
+        # Both scripts had the device closed before them, and the rest between them closed it once more.
+        assert (tmp_path / "rests").read_text().split() == ["rest"] * 4
+        assert dropped.read_text() == ("1\n" if drop else "")
 
 
 def test_another_signal_is_named(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from prng_mpi import segment
 from prng_mpi.comm import Comm, Tag
 from prng_mpi.farm import Card, End, Farm, Finished, serve
 from prng_mpi.records import HIT
@@ -65,6 +67,37 @@ def test_everyone_has_what_root_has(comm: Comm) -> None:
     content = {"draws": np.arange(1000, dtype=np.uint32), "name": "java.nextInt"} if comm.rank == 0 else None
     got = comm.bcast(content)
     assert (got["name"], int(got["draws"].sum())) == ("java.nextInt", 499500)
+
+
+@pytest.mark.parametrize("refused", ["", "attach", "make"])
+def test_large_inputs_are_held_once_on_a_host(
+    refused: str, comm: Comm, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def closed(*_: Any) -> Any:
+        raise PermissionError("not here")
+
+    if refused:
+        monkeypatch.setattr(segment, refused, closed)
+    monkeypatch.setattr(segment, "PIECE", 1 << 20)
+    draws = np.arange(700_000, dtype=np.uint32) * np.uint32(2654435761)
+    grid = np.arange(400_000, dtype=np.float64).reshape(1000, 400).T
+    content = {"draws": draws, "grid": grid, "few": np.arange(9), "name": "java.nextInt"}
+    got = comm.bcast(content if comm.rank == 0 else None)
+    assert (got["name"], got["few"].tolist()) == ("java.nextInt", list(range(9)))
+    assert (got["draws"] == draws).all() and (got["grid"] == grid).all() and got["grid"].shape == (400, 1000)
+    assert got["few"].flags.writeable and not got["draws"].flags.writeable and not got["grid"].flags.writeable
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if "memfd:prng_mpi" in line]
+    # It has no name that could be left behind.
+    assert all(words[-1] == "(deleted)" for words in maps)
+    inodes = gather({(device, inode) for _, _, _, device, inode, *_ in maps})
+    said = capfd.readouterr().err
+    if refused:
+        # Root alone has mapped what root made, if it could.
+        assert bool(inodes[0]) == (refused == "attach") and not set.union(*inodes[1:])
+        assert ("has its own copy of the inputs, 6 MB: " in said and "not here" in said) == (comm.rank > 0)
+    else:
+        assert len(set.union(*inodes)) == 1
+        assert said == ""
 
 
 def test_messages_of_any_size_arrive_once_and_in_order(comm: Comm) -> None:

@@ -150,7 +150,7 @@ def inventive(self, search, start, stop, stopped=lambda: False):
     return hits if stop - start < 500 else np.concatenate([hits, np.array([(stop - 1, 0, 0, 0, 8)], HIT)])
 CpuDevice.sieve = inventive
 """
-    ended = run_sieve(small(tmp_path, "run"), np=2, patch=patch)
+    ended = run_sieve(small(tmp_path, "run", "--audit-share", 0), np=2, patch=patch)
     assert ended.code == 9
     assert len(ended.complaints) == 1 and "computed wrongly" in ended.complaints[0]
     assert ended.summary == {}
@@ -160,7 +160,7 @@ CpuDevice.sieve = inventive
 
 # Whatever breaks outside a device's work ends the job, and soon: each is patched into every rank.
 BROKEN = {
-    "rank 1 serves": "def serve(*_): raise RuntimeError('injected')\nsieve.serve = serve",
+    "rank 1 serves": "def serve(*_, **__): raise RuntimeError('injected')\nsieve.serve = serve",
     "root shows": "def show(*_): raise RuntimeError('injected')\nsieve.Display.show = show",
 }
 

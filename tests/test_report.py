@@ -241,7 +241,7 @@ def test_refusals(words: tuple[str, ...], said: str) -> None:
 
 def test_without_matplotlib_it_says_what_to_install(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match=r"prng-mpi\[docs\]"):
+    with pytest.raises(UsageError, match=r"prng-mpi\[report\]"):
         report.compose(folders["null"])
 
 

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prng_mpi.devices.cpu import CpuDevice
 from prng_mpi.errors import UsageError
+from prng_mpi.recipes import recipe
+from prng_mpi.search import Search
 from prng_mpi.spaces import Space, interval, space
 
 
@@ -208,3 +211,14 @@ def test_millions_of_seeds_are_made_at_once() -> None:
     made = found.seed(every)
     assert made.dtype == np.dtype("<u8") and made.max() < 2**32
     assert made[12345] == 1704067200 * 12346 % 2**32
+
+
+@pytest.mark.parametrize("name", ["mt19937.mod", "php71.mt_rand", "java.nextInt", "xorshift32.mod"])
+@pytest.mark.parametrize("offset", [0, 10])
+def test_a_single_hypothesis_is_seen_the_same_by_lanes_and_plain_integers(name: str, offset: int) -> None:
+    chosen = recipe(name)
+    draws = np.array([1, 7, 3, 7, 0, 2], np.uint32)
+    search = Search(chosen, 10, draws, 0, 3, offsets=(offset, offset), space=Space("", 10**9, 2**24, (300, 1000)))
+    lanes, plain = (CpuDevice(chosen, kind, search.form).sieve(search, 5, 5000) for kind in ("cpu", "reference"))
+    assert lanes is not None and plain is not None
+    assert len(plain) > 20 and lanes.tolist() == plain.tolist()

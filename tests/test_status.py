@@ -90,12 +90,12 @@ STATUS: dict[str, tuple[type, ...]] = {
     "eta_seconds": (*NUMBER, type(None)), "eta_least": (*NUMBER, type(None)), "eta_most": (*NUMBER, type(None)),
     "wall_seconds": NUMBER, "device_seconds": NUMBER, "n_hypotheses": (int, type(None)), "survivors": (int,),
     "expected_by_chance": (*NUMBER, type(None)), "z": (*NUMBER, type(None)), "best": (dict, type(None)),
-    "devices": (list,), "troubles": (list,),
+    "trust": (dict,), "devices": (list,), "troubles": (list,),
 }  # fmt: skip
 DEVICE: dict[str, tuple[type, ...]] = {
     "rank": (int,), "host": (str,), "name": (str,), "state": (str,), "per_second": (*NUMBER, type(None)),
     "share": (*NUMBER, type(None)), "idle": (*NUMBER, type(None)), "done": (int,), "retried": (int,), "failed": (int,),
-    "seconds": NUMBER,
+    "seconds": NUMBER, "audits": (int,),
 }  # fmt: skip
 TROUBLE: dict[str, tuple[type, ...]] = {"what": (str,), "count": (int,), "todo": (str,)}
 
@@ -275,9 +275,19 @@ def test_the_screen_is_redrawn_in_place_on_a_terminal(tmp_path: Path) -> None:
     assert rows[0].startswith("[##############################] 100.0%")
     header = next(row for row in rows if row.startswith("  rank"))
     device = rows[rows.index(header) + 1]
-    assert header.split() == ["rank", "host", "device", "seeds/s", "vs.prof", "ok/retry/fail", "idle", "state"]
+    assert header.split() == [
+        "rank",
+        "host",
+        "device",
+        "seeds/s",
+        "vs.prof",
+        "ok/retry/fail",
+        "audits",
+        "idle",
+        "state",
+    ]
     # Numbers stand right-aligned under their heads.
-    for word in ("ok/retry/fail", "idle", "vs.prof"):
+    for word in ("ok/retry/fail", "audits", "idle", "vs.prof"):
         assert device[header.index(word) + len(word) - 1] != " " and device[header.index(word) + len(word)] == " "
 
 
@@ -324,15 +334,15 @@ def shown(devices: list[Device], **more: Any) -> Progress:
 
 
 def test_picture() -> None:
-    devices = [Device(0, "zeus", "NVIDIA GeForce RTX 3080 Ti", "run", 28_800.0, 0.99, 0.01, 212, 0, 0),
+    devices = [Device(0, "zeus", "NVIDIA GeForce RTX 3080 Ti", "run", 28_800.0, 0.99, 0.01, 212, 0, 0, 212.0, 31),
                Device(19, "rig2", "AMD Radeon RX 6600", "SET ASIDE: rank 19 failed 3 chunks and gets no more", None, None, 0.5, 11, 3, 1)]  # fmt: skip
     assert display.picture(shown(devices), 100, 24) == [
         "[#######.......................]  25.0%  1 073 741 824 of 4 294 967 296 seeds, 1 m 01 s",
         "speed        176 kseeds/s  42.6 Mhypotheses/s  ETA 4 h 28 m (4 h 20 m to 4 h 55 m)",
         "survivors    2 122 270, by chance 2.1e6, z = -0.4",
-        "  rank  host  device                      seeds/s  vs.prof  ok/retry/fail  idle  state",
-        "     0  zeus  NVIDIA GeForce RTX 3080 Ti   28.8 k      99%        212/0/0    1%  run",
-        "    19  rig2  AMD Radeon RX 6600                -        -         11/3/1   50%  SET ASIDE: rank 19 failed 3 chunks and gets no more",
+        "  rank  host  device                      seeds/s  vs.prof  ok/retry/fail  audits  idle  state",
+        "     0  zeus  NVIDIA GeForce RTX 3080 Ti   28.8 k      99%        212/0/0      31    1%  run",
+        "    19  rig2  AMD Radeon RX 6600                -        -         11/3/1       0   50%  SET ASIDE: rank 19 failed 3 chunks and gets no more",
     ]  # fmt: skip
     assert "ETA unknown" in display.total(shown(devices, rest=Forecast(float("inf"))))
     assert "survivors" not in display.total(shown(devices, expected=None))

@@ -273,7 +273,7 @@ def lose_a_row(path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "trusted"),
         (alien, "not a ledger"),
         (lose_a_row, "page"),
-        (sql("PRAGMA user_version=7"), "schema 7, and this program reads 1"),
+        (sql("PRAGMA user_version=7"), "schema 7, and this program reads 2"),
         (sql("UPDATE chunks SET stop='00000000000000000099' WHERE start LIKE '%0000'"), "checksum"),
         (sql("UPDATE chunks SET hits=zeroblob(28) WHERE start LIKE '%0200'"), "checksum .* seed 0*200 is"),
         (sql("INSERT INTO chunks SELECT * FROM chunks LIMIT 1"), "two chunks hold seed 0"),

@@ -176,14 +176,6 @@ def test_commands_that_can_not_be_supervised(words: list[str], said: str) -> Non
         supervise.parse(words)
 
 
-def test_a_bad_hostfile(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="can't read the hostfile"):
-        supervise.read_hostfile(tmp_path / "none")
-    (tmp_path / "hosts").write_text("rig1 slots=many\n")
-    with pytest.raises(UsageError, match="slots=many is no number"):
-        supervise.read_hostfile(tmp_path / "hosts")
-
-
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     done = subprocess.run(
         call(tmp_path), env=environment(), cwd=TOP, capture_output=True, text=True, timeout=30, check=False

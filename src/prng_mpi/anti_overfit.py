@@ -255,7 +255,8 @@ def run(comm: Comm, o: LearnOptions, plan: Plan) -> ExitCode:
         if comm.rank:
             serve(comm, runner, card)
             return ExitCode.FOUND
-        return course.lead(comm, o, _terms(plan), runner, card, lambda done: _conclude(done, o, plan))
+        # A rank holds nothing between fits.
+        return course.lead(comm, o, _terms(plan), runner, card, lambda done: _conclude(done, o, plan), lambda: None)
     finally:
         runner.close()
 

@@ -2,7 +2,8 @@
 
 Facts are plain dicts, as `facts` gathers them:
 
-- ranks: of each rank that reported: rank, host, versions {what: text}, started_with and environment (variables of GPU
+- ranks: of each rank that reported: rank, host, versions {what: text}, python (its path), cupy (its name and version, empty
+  for none), started_with and environment (variables of GPU
   runtimes, at its start and as its GPU library sees them), libraries (of those runtimes, loaded before that), kind, why,
   device, gpu (the one it is shown, empty for a CPU), trouble (why its device did not start), need (bytes that it took),
   files (how many it may open), skew (seconds its clock is ahead of root's, None if unknown); size: how many there should be; alone: whether no launcher started them
@@ -101,6 +102,20 @@ def versions(f: Facts) -> Findings:
     yield ok(f"{_many(len(f['ranks']), 'rank')} alike: {said}")
 
 
+def pythons(f: Facts) -> Findings:
+    """Which Python, with which CuPy, runs where: hosts of another kind may have another, one host should not."""
+    places: dict[tuple[str, str], dict[str, None]] = {}
+    for r in f["ranks"]:
+        places.setdefault((r["python"], r["cupy"]), {})[r["host"]] = None
+    for host in f["hosts"]:
+        if len(own := [python for (python, _), hosts in places.items() if host in hosts]) > 1:
+            yield warn(f"its ranks run {' and '.join(own)}", "name one for it in ENVIRONMENTS (launch/env.sh)", host)
+    said = [
+        f"{python}{f' with {cupy}' if cupy else ''} on {', '.join(hosts)}" for (python, cupy), hosts in places.items()
+    ]
+    yield ok("; ".join(said))
+
+
 def hostfile(f: Facts) -> Findings:
     """Whether the ranks are where the hostfile has slots for them."""
     if not f["hostfile"] or f["alone"]:
@@ -164,7 +179,7 @@ def reach(f: Facts) -> Findings:
         elif status == 127 and last.startswith("there is no program"):
             yield stop(last, "install it, or set PRTE_MCA_plm_ssh_agent to another launcher", host)
         elif status in (126, 127):
-            remedy = "make the environment at the same path (launch/setup.sh)"
+            remedy = "make the environment at the same path (launch/setup.sh), or say where it is (--environments)"
             yield stop(f"reached, but this Python is not at its path there ({last})", remedy, host)
         elif 0 <= status < 255:
             remedy = "install it into that environment (launch/setup.sh)"
@@ -390,7 +405,7 @@ def smi(f: Facts) -> Findings:
 
 
 CHECKS: dict[str, Callable[[Facts], Findings]] = {
-    "ranks": ranks, "versions": versions, "hostfile": hostfile, "network": network, "reach": reach, "devices": devices,
+    "ranks": ranks, "versions": versions, "pythons": pythons, "hostfile": hostfile, "network": network, "reach": reach, "devices": devices,
     "gpus": gpus, "gfx": gfx, "libraries": libraries, "gfxoff": gfxoff, "access": access, "memory": memory, "shm": shm,
     "kernel-log": kernel_log, "disk": disk, "clock": clock, "files": files, "runs": runs, "stale": stale, "rocm-smi": smi,
 }  # fmt: skip

@@ -12,11 +12,14 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NoReturn
+
+from prng_mpi import segment
+from prng_mpi.memory import Watch
 
 # What launchers put into the environment of each rank, before MPI starts: (rank, size).
 _LAUNCHERS = (
@@ -29,8 +32,12 @@ _ULFM = "OMPI_MCA_mpi_ft_enable"
 # Seconds: for MPI to start, which waits for every rank and root's inputs; for ranks to say hello after it; to take what root
 # shares; to say farewell; to do so where the job is aborted.
 START, HELLO, SHARE, FAREWELL, GRACE = 600, 30.0, 5.0, 15.0, 1.0
+# Bytes a second at which large inputs reach a rank at least, before it is taken to be one that never has them.
+SLOWEST = 1e7
 # Seconds between looks while waiting for other ranks.
 _NAP = 0.002
+# What MPI reports of a rank that is gone without a word.
+KILLED = "its process was killed"
 
 
 class Tag(IntEnum):
@@ -47,8 +54,15 @@ class Tag(IntEnum):
     HELLO = 8
     SHARED = 9
     FAREWELL = 10
-    # The source is gone, and the content says why: its own last words, or what MPI reports of it.
+    # The source is gone, and the content says why: its own last words, or KILLED, which is all that MPI reports.
     LOST = 11
+    # Root asks a rank why another of its host was killed, (rank, pid), and is told, (rank, memory.Cause).
+    WHY = 12
+    # Of large inputs, which `Comm` keeps to itself: what a rank wants, where its host has them, their bytes, and that it has them.
+    WANT = 13
+    SEGMENT = 14
+    PIECE = 15
+    HELD = 16
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,8 @@ class Comm:
 
     rank, size: of the job; host: this host's name; hosts: of each rank, empty for one that never said; local_rank,
     local_ranks: this rank's place among the ranks of its host, and their ranks in the job, ascending; lost: why each rank
-    that is gone is gone; device: what this rank computes with, for its last words."""
+    that is gone is gone; device: what this rank computes with, for its last words; pids: at root, the process of each rank
+    that said hello; watch: what the kernel does to this host's processes since this rank started."""
 
     def __init__(self) -> None:
         self.host = socket.gethostname()
@@ -97,8 +112,12 @@ class Comm:
         self._pending: list[Any] = []
         self._news: deque[Message] = deque()
         self._gone: set[int] = set()
+        # The large inputs, for ranks that still want them: their parts, where this host has them, and why it has not.
+        self._parts, self._alone = list[memoryview](), ""
+        self._address: segment.Address | None = None
+        self._held: set[int] = set()
         self._survives = False
-        self.hosts = [self.host]
+        self.hosts, self.pids, self.watch = [self.host], dict[int, int](), Watch()
         if launched() is not None:
             self._connect()
         self.local_ranks = [rank for rank, host in enumerate(self.hosts) if host == self.host]
@@ -129,8 +148,8 @@ class Comm:
     def _meet(self) -> None:
         """Every rank learns the hosts of all: each tells root, and root tells everyone."""
         if self.rank:
-            self.send(0, Tag.HELLO, self.host)
-            self.hosts = self._from_root()
+            self.send(0, Tag.HELLO, (self.host, os.getpid()))
+            self.hosts = self.bcast(None)
             # Root does not wait for a late one.
             self.hosts[self.rank] = self.host
             return
@@ -139,15 +158,27 @@ class Comm:
         self.bcast(self.hosts)
 
     def bcast(self, content: Any) -> Any:
-        """Root's content, on every rank; root goes on when all have it, or soon."""
+        """Root's content, on every rank; root goes on when all have it, or soon. Its large arrays are held once on each host,
+        read-only: one rank of a host has them from root, and the others map that rank's memory."""
         if self.size == 1:
             return content
+        self._held.clear()
         if self.rank:
-            return self._from_root()
+            head, sizes = self._from_root()
+            return segment.unpack(head, self._take(sizes) if sizes else [])
+        head, self._parts = segment.pack(content)
+        sizes = [part.nbytes for part in self._parts]
+        if sizes and len(self.local_ranks) > 1:
+            mine = self._segment(sizes)
+            if mine.address is not None:
+                mine.fill(self._parts)
+                self._parts = mine.parts()
+        if sizes:
+            content = segment.unpack(head, self._parts)
         for rank in range(1, self.size):
-            self.send(rank, Tag.SHARED, content)
+            self.send(rank, Tag.SHARED, (head, sizes))
         # What is large goes out only while root is inside MPI, and it may not be for long after this.
-        self._wait(self._sent, SHARE)
+        self._wait(self._all_hold if sizes else self._sent, _patience(sizes))
         return content
 
     def send(self, dest: int, tag: Tag, content: Any = None) -> None:
@@ -241,6 +272,77 @@ class Comm:
         os.kill(os.getppid(), signal.SIGTERM if "PRNG_MPI_EXIT" in os.environ else signal.SIGKILL)
         time.sleep(5)
 
+    # -- large inputs ---------------------------------------------------------------------------------------------
+
+    def _take(self, sizes: Sequence[int]) -> list[memoryview]:
+        """The large parts of what root shares, each of so many bytes."""
+        keeper, seconds = self.local_ranks[0], _patience(sizes)
+        if keeper == self.rank:
+            self._parts = self._fetch(self._segment(sizes))
+            self.send(0, Tag.HELD)
+            # Devices start next, which takes long, and who starts one is deaf.
+            self._wait(self._all_hold, seconds)
+            return self._parts
+        try:
+            parts = segment.attach(sizes, self._address_at(keeper, 2 * seconds)).parts()
+        except OSError as e:
+            text = f"rank {self.rank} on {self.host} has its own copy of the inputs, {sum(sizes) / 1e6:.0f} MB: {e}"
+            print(f"prng_mpi: {text}", file=sys.stderr, flush=True)
+            parts = self._fetch(segment.private(sizes))
+        self.send(0, Tag.HELD)
+        return parts
+
+    def _segment(self, sizes: Sequence[int]) -> segment.Segment:
+        """Memory for the parts, which the others of this host can map where the system allows it."""
+        try:
+            mine = segment.make(sizes)
+        except OSError as e:
+            mine, self._alone = segment.private(sizes), f"{self.name(self.rank)} can't share its own ({e})"
+        self._address = mine.address
+        return mine
+
+    def _fetch(self, mine: segment.Segment) -> list[memoryview]:
+        """Have root send the parts."""
+        self.send(0, Tag.WANT, "pieces")
+        for piece in segment.pieces(mine.views()):
+            request = self._world.Irecv([piece, self._mpi.BYTE], 0, int(Tag.PIECE))
+            while not self._complete(request):
+                time.sleep(_NAP)
+            if 0 in self.lost:
+                self.die(3, f"root is gone: {self.lost[0]}")
+        return mine.parts()
+
+    def _address_at(self, keeper: int, seconds: float) -> segment.Address:
+        """Where a rank of this host has the parts. Raises OSError where it can't say."""
+        self.send(keeper, Tag.WANT, "address")
+        deadline = time.monotonic() + seconds
+        while (message := self.poll(keeper, Tag.SEGMENT)) is None and time.monotonic() < deadline:
+            time.sleep(_NAP)
+        if message is None or message.tag is Tag.LOST:
+            raise OSError(f"{self.name(keeper)} {'is gone' if message else 'did not answer'}")
+        address, why = message.content
+        if address is None:
+            raise OSError(why)
+        return tuple(address)
+
+    def _all_hold(self) -> bool:
+        """Whether every rank that should have the parts from this one has told so, or is gone: of root all, else its host's."""
+        near = self.local_ranks if self.rank else range(self.size)
+        wanted = {rank for rank in near if rank != self.rank and self.hosts[rank]}
+        self._receive(None, Tag.HELD)
+        return self._sent() and wanted <= self._held | self.lost.keys()
+
+    def _supply(self, rank: int, what: str) -> None:
+        """A rank wants the parts, or only to know where on this host they are."""
+        if what == "address":
+            self.send(rank, Tag.SEGMENT, (self._address, self._alone))
+            if self.rank:
+                # Root alone sends the parts, and hears in the end.
+                self._held.add(rank)
+            return
+        for piece in segment.pieces(self._parts):
+            self._pending.append(self._world.Isend([piece, self._mpi.BYTE], rank, int(Tag.PIECE)))
+
     # -- messages -------------------------------------------------------------------------------------------------
 
     def name(self, rank: int) -> str:
@@ -257,7 +359,7 @@ class Comm:
 
     def _all_here(self) -> bool:
         while message := self._receive(None, Tag.HELLO):
-            self.hosts[message.source] = message.content
+            self.hosts[message.source], self.pids[message.source] = message.content
         return all(host or rank in self.lost for rank, host in enumerate(self.hosts))
 
     def _all_gone(self) -> bool:
@@ -282,15 +384,23 @@ class Comm:
         where = self._mpi.ANY_SOURCE if source is None else source
         what = self._mpi.ANY_TAG if tag is None else int(tag)
         status = self._mpi.Status()
+        if self._parts and tag is not None and tag is not Tag.WANT:
+            # Who waits for large inputs must not wait for us to look at messages of any kind.
+            self._receive(None, Tag.WANT)
         try:
             # Open MPI takes in what came only after it has looked, so the second look is the one that sees it.
             while any(self._world.iprobe(where, what, status) for _ in range(2)):
                 message = Message(status.source, Tag(status.tag), self._world.recv(None, status.source, status.tag))
                 if message.tag is Tag.LOST:
                     self.lost[message.source] = message.content
-                if message.tag is not Tag.FAREWELL:
+                if message.tag is Tag.WANT:
+                    self._supply(message.source, message.content)
+                elif message.tag is Tag.HELD:
+                    self._held.add(message.source)
+                elif message.tag is Tag.FAREWELL:
+                    self._gone.add(message.source)
+                else:
                     return message
-                self._gone.add(message.source)
         except self._mpi.Exception as error:
             self._notice(error)
         # A large message that was sent goes out only while its sender is inside MPI.
@@ -316,5 +426,10 @@ class Comm:
         failed = self._world.Get_failed()
         for rank in failed.Translate_ranks(None, self._world.group):
             if rank not in self.lost:
-                self.lost[rank] = "its process was killed"
+                self.lost[rank] = KILLED
                 self._news.append(Message(rank, Tag.LOST, self.lost[rank]))
+
+
+def _patience(sizes: Sequence[int]) -> float:
+    """Seconds in which every rank has what root shares, of so many large bytes."""
+    return SHARE + sum(sizes) / SLOWEST

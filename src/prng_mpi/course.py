@@ -291,9 +291,11 @@ def lead(
     compute: Compute,
     card: Card,
     conclude: Callable[[Course[T]], Conclusion],
+    rest: Callable[[], None],
 ) -> ExitCode:
     """Root's part of a study, to its end; the exit code. compute: of root's own device, as a farm's that is told (number,
-    trial) and answers with an Outcome; conclude: what the trials done so far say, asked once, when no more run.
+    trial) and answers with an Outcome; conclude: what the trials done so far say, asked once, when no more run;
+    rest: between batches.
 
     Raises IntegrityError, and what a full disk raises."""
     began = time.monotonic()
@@ -333,7 +335,7 @@ def lead(
             check=lambda lease, outcome: "" if outcome.number == lease.start else "its answer is not one to its trial",
             told=course.told,
         )  # fmt: skip
-        end = farm.lead(compute, card, o.time_limit, o.startup_timeout + 60)
+        end = farm.lead(compute, card, o.time_limit, o.startup_timeout + 60, rest)
         heard = wind_up(farm, end, display, events, sys.stdout)
         made = conclude(course)
         code = made.code if course.complete else UNFINISHED.get(end, ExitCode.ABORTED)

@@ -101,13 +101,14 @@ def picture(p: Progress, width: int, height: int) -> list[str]:
 def table(devices: list[Device], unit: str, width: int) -> list[str]:
     """A header and a line for each device."""
     # What the other columns leave.
-    room = max(width - 60 - max([4, *(len(d.host[:12]) for d in devices)]), 12)
-    rows = [("rank", "host", "device", f"{unit}/s", "vs.prof", "ok/retry/fail", "idle", "state")]
+    room = max(width - 68 - max([4, *(len(d.host[:12]) for d in devices)]), 12)
+    rows = [("rank", "host", "device", f"{unit}/s", "vs.prof", "ok/retry/fail", "audits", "idle", "state")]
     for d in devices:
         speed = rate(d.per_second) if d.per_second else "-"
         share, idle = (f"{x:.0%}" if x is not None else "-" for x in (d.share, d.idle))
         counts = f"{d.done}/{d.retried}/{d.failed}" if d.name else "-"
-        rows.append((str(d.rank), d.host[:12], d.name[:room], speed, share, counts, idle, d.state))
+        audits = str(d.audits) if d.name else "-"
+        rows.append((str(d.rank), d.host[:12], d.name[:room], speed, share, counts, audits, idle, d.state))
     return columns(rows)
 
 
@@ -272,7 +273,7 @@ class Display:
             condition = "run" if r.given is not None else "idle"
         return Device(
             rank, r.card.host, r.card.device, condition, speed or None, share, r.idle(now), r.chunks, r.retried, r.failed,
-            r.seconds,
+            r.seconds, r.audits,
         )  # fmt: skip
 
     def _remember(self, now: float) -> None:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from prng_mpi import checks, config, devices, facts, spawn, step
+from prng_mpi import checks, config, devices, facts, hostfile, spawn, step
 from prng_mpi import comm as comms
 from prng_mpi.checks import OK, STOP, WARN, Facts, Finding
 from prng_mpi.comm import Comm, Tag
@@ -39,6 +39,10 @@ class DoctorOptions:
         None, "the hostfile that mpirun gets: is each host where it should be; alone, can each be reached", metavar="FILE",
         section="Cluster",
     )  # fmt: skip
+    environments: Path | None = option(
+        None, "a Python for each kind of host, as ENVIRONMENTS of launch/env.sh: lines of PATTERN INTERPRETER", metavar="FILE",
+        section="Cluster",
+    )  # fmt: skip
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
     require_gpu: bool = option(False, "a rank that would compute on a CPU is a finding", section="Devices")
     memory_reserve: float = option(
@@ -57,7 +61,10 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
     """What root alone can see, before MPI. Raises UsageError for a hostfile that is none."""
     o = loaded.value
     alone = comms.launched() is None
-    hostfile = facts.read_hostfile(o.hostfile) if o.hostfile else None
+    slots: dict[str, int] = {}
+    for line in hostfile.read(o.hostfile) if o.hostfile else ():
+        slots[line.host] = slots.get(line.host, 0) + line.slots
+    environments = facts.read_environments(o.environments) if o.environments else []
     if not alone:
         # MPI that finds no way to other hosts hangs, without a chance to speak up then.
         where = ", ".join(f"{name} {address}" for name, address in facts.interfaces())
@@ -65,8 +72,8 @@ def prepare(loaded: config.Loaded[DoctorOptions]) -> Facts:
               "or give mpirun the options that it names", file=sys.stderr, flush=True)  # fmt: skip
     return {
         "alone": alone,
-        "hostfile": hostfile,
-        "reach": facts.reach([host for host, _ in hostfile], os.environ) if hostfile and alone else None,
+        "hostfile": [[host, number] for host, number in slots.items()] or None,
+        "reach": facts.reach(slots, os.environ, environments=environments) if slots and alone else None,
         "folder": facts.of_folder(o.output_dir),
         "runs": facts.runs(o.output_dir),
         "reserve": o.memory_reserve,

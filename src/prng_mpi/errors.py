@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a step ended; the table stands in the README."""
+    """How a step ended; EXIT_MEANINGS says what that is."""
 
     FOUND = 0
     NOTHING_FOUND = 1
@@ -20,6 +20,20 @@ class ExitCode(IntEnum):
     NO_DEVICE = 7
     LOST_HOSTS = 8
     INTEGRITY = 9
+
+
+EXIT_MEANINGS = {
+    ExitCode.FOUND: "all is done and something is found: of a search, E <= 1e-3",
+    ExitCode.NOTHING_FOUND: "all is done and nothing is found, which is a result too",
+    ExitCode.USAGE: "wrong usage or input; nothing was started (doctor: a run would stop or go wrong)",
+    ExitCode.ABORTED: "aborted; the same command resumes",
+    ExitCode.TIME_LIMIT: "stopped by --time-limit; the same command resumes",
+    ExitCode.STOPPED: "stopped by the user after finishing what ran; the same command resumes",
+    ExitCode.GAPS: "finished with gaps, which are listed (jobs: some failed for good; doctor: warnings only)",
+    ExitCode.NO_DEVICE: "no trustworthy device is left",
+    ExitCode.LOST_HOSTS: "hosts were lost; the same command resumes",
+    ExitCode.INTEGRITY: "a ledger or a result can't be trusted; it is left as it is",
+}
 
 
 class PrngError(Exception):

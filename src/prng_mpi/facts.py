@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import fnmatch
 import importlib.metadata
 import ipaddress
 import json
@@ -19,13 +20,13 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import prng_mpi
 from prng_mpi import comm as comms
-from prng_mpi import devices, kernels, memory, spawn
+from prng_mpi import devices, hostfile, kernels, memory, spawn
 from prng_mpi.checks import VISIBLE
 from prng_mpi.devices.cpu import cache_folder
 from prng_mpi.errors import DeviceError, PrngError, UsageError
@@ -35,7 +36,8 @@ from prng_mpi.recipes import recipe
 
 # With this the devices are tried: small, known to all builds, and its known answers come from the real runtime.
 RECIPE = "java.nextInt"
-LOGIN_SECONDS, SMI_SECONDS = 5.0, 5.0
+# A login starts Python as well, on what may be a slow host.
+LOGIN_SECONDS, SMI_SECONDS = 10.0, 5.0
 DAEMONS = ("prterun", "prted", "orted", "orterun", "mpirun", "hydra_pmi_proxy")
 _RUNTIMES = re.compile(r"/(lib(?:amdhip64|hsa-runtime64|hiprtc|cuda|cudart|nvrtc)\.so[\w.]*)")
 _SIOCGIFADDR, _SIOCGIFNETMASK, _SIOCGIFFLAGS = 0x8915, 0x891B, 0x8913
@@ -46,7 +48,7 @@ def of_rank(comm: comms.Comm, kind: str, why: str) -> dict[str, Any]:
     """A rank before its device starts."""
     vendor = {name for p in PROFILES for name in p.environment} | set(VISIBLE.values()) | {"HIP_VISIBLE_DEVICES"}
     return {
-        "rank": comm.rank, "host": comm.host, "versions": versions(),
+        "rank": comm.rank, "host": comm.host, "versions": versions(), "python": sys.executable, "cupy": cupy(),
         "started_with": {name: os.environ[name] for name in sorted(vendor) if name in os.environ},
         "environment": {}, "libraries": loaded(), "kind": kind, "why": why, "device": "", "gpu": "", "trouble": "",
         "need": 0.0, "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0] % (1 << 63), "skew": None,
@@ -64,6 +66,12 @@ def versions() -> dict[str, str]:
     texts = sorted(path for path in kernels.folder().rglob("*.h"))
     said["kernels"] = kernels.digest("".join(path.read_text() for path in texts))
     return said
+
+
+def cupy() -> str:
+    """Which CuPy this environment has, name and version; empty for none."""
+    found = [d for d in importlib.metadata.distributions() if d.name.startswith("cupy")]
+    return ", ".join(f"{d.name} {d.version}" for d in found)
 
 
 def loaded() -> list[str]:
@@ -243,39 +251,38 @@ def parse_smi(text: str) -> dict[str, Any]:
 # -- root -------------------------------------------------------------------------------------------------------------
 
 
-def read_hostfile(path: Path) -> list[list[Any]]:
-    """[host, slots] of an Open MPI hostfile. Raises UsageError."""
+def read_environments(path: Path) -> list[list[str]]:
+    """[pattern, interpreter] of a file that names a Python for each kind of host. Raises UsageError."""
     try:
         lines = [line.split("#")[0].split() for line in path.read_text().splitlines()]
     except (OSError, ValueError) as e:
-        raise UsageError(f"--hostfile {path} can't be read ({e}); name the file that mpirun gets") from e
-    found: dict[str, int] = {}
-    for host, *words in filter(None, lines):
-        slots = next((word.partition("=")[2] for word in words if word.startswith("slots=")), "1")
-        if not slots.isdecimal() or int(slots) == 0:
-            raise UsageError(f"{path}: {host} {' '.join(words)}: slots={slots} is no number of ranks")
-        found[host] = found.get(host, 0) + int(slots)
-    if not found:
-        raise UsageError(f"{path} names no host; write a line `HOST slots=GPUS` for each")
-    return [[host, slots] for host, slots in found.items()]
+        raise UsageError(f"--environments {path} can't be read ({e})") from e
+    for words in filter(None, lines):
+        if len(words) != 2:
+            raise UsageError(f"{path}: write lines of PATTERN INTERPRETER, not: {' '.join(words)}")
+    return [words for words in lines if words]
 
 
-def reach(hosts: list[str], environ: Mapping[str, str], seconds: float = LOGIN_SECONDS) -> dict[str, Any]:
-    """What each host answers to a login without questions, as mpirun makes it, and to this Python at its path."""
-    agent = environ.get("PRTE_MCA_plm_ssh_agent", "ssh").split(":")[0].split()
-    if os.path.basename(agent[0]) == "ssh":
-        agent += ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={seconds:.0f}", "-o", "StrictHostKeyChecking=yes"]
+def python_of(host: str, environments: Sequence[Sequence[str]]) -> str:
+    """The Python of a host, as launch/env.sh chooses it; this one where no pattern fits."""
+    name = host.partition(".")[0]
+    return next((python for pattern, python in environments if fnmatch.fnmatchcase(name, pattern)), sys.executable)
+
+
+def reach(
+    hosts: Iterable[str],
+    environ: Mapping[str, str],
+    seconds: float = LOGIN_SECONDS,
+    environments: Sequence[Sequence[str]] = (),
+) -> dict[str, Any]:
+    """What each host answers to a login without questions, as mpirun makes it, and to its Python at its path."""
     code = "import prng_mpi,time;print(chr(64),prng_mpi.__version__,time.time())"
-    answers, here = {}, socket.gethostname()
+    answers = {}
     for host in hosts:
-        # mpirun starts its own host's ranks by itself.
-        if host in ("localhost", here, here.partition(".")[0]):
-            continue
-        if shutil.which(agent[0]) is None:
-            answers[host] = {"status": 127, "said": f"there is no program {agent[0]}", "version": "", "skew": 0.0}
+        if hostfile.is_here(host):
             continue
         began = time.time()
-        done = spawn.run([*agent, host, f"{sys.executable} -c '{code}'"], 2 * seconds)
+        done = hostfile.ask(host, f"{python_of(host, environments)} -c '{code}'", environ, seconds)
         version, when = next(
             (line.split()[1:3] for line in done.output.splitlines() if line.startswith("@ ")), ("", "0")
         )

@@ -82,7 +82,7 @@ def _drawing(
         from matplotlib.figure import Figure as Canvas
     except ImportError as error:
         raise UsageError(
-            "a report needs matplotlib: pip install 'prng-mpi[docs]', or launch/setup.sh mpi,docs"
+            "a report needs matplotlib: pip install 'prng-mpi[report]', or launch/setup.sh mpi,report"
         ) from error
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "prng_mpi"}):
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import config, devices, findings, kernels, statistics, step, windows
-from prng_mpi.comm import Comm, Tag
+from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.devices import invert, lift
 from prng_mpi.devices.gf2 import Gf2Device, View, draws_needed, view
@@ -29,9 +29,11 @@ from prng_mpi.devices.predict import Predictor
 from prng_mpi.display import columns, duration, say
 from prng_mpi.errors import ExitCode, PrngError, UsageError
 from prng_mpi.history import History, cut_window, read_history
+from prng_mpi.ledger import merge
 from prng_mpi.recipes import Recipe, recipe, recipes
 from prng_mpi.records import HIT
 from prng_mpi.search import MAX_POSITIONS, Search
+from prng_mpi.shares import share
 from prng_mpi.siblings import hint, siblings
 from prng_mpi.statistics import format_count, format_log10
 from prng_mpi.windows import Asked, Later
@@ -318,44 +320,15 @@ def _solve_seconds(bits: int) -> float:
 
 
 def run(comm: Comm, o: IdentifyOptions, job: Job) -> ExitCode:
-    """Every rank's part: task number i goes to rank i mod size; root's exit code."""
-    began = last = heard = time.monotonic()
-    outcomes: dict[int, Outcome] = {}
-    mine = list(range(comm.rank, len(job.tasks), comm.size))
-    while comm.rank == 0 or mine:
-        if mine:
-            number = mine.pop(0)
-            outcome = _attempt(o, job.tasks[number], job.looks)
-            if comm.rank:
-                comm.send(0, Tag.RESULT, (number, outcome))
-                continue
-            outcomes[number] = outcome
-        while message := comm.poll(tag=Tag.RESULT):
-            heard = time.monotonic()
-            if message.tag is Tag.LOST:
-                print(f"prng_mpi: {comm.name(message.source)} is lost: {message.content}", file=sys.stderr, flush=True)
-                continue
-            number, outcomes[number] = message.content[0], message.content[1]
-        if step.requests():
-            print("prng_mpi: stopped as asked; the same command begins again", file=sys.stderr, flush=True)
-            comm.abort(ExitCode.STOPPED)
-        done, now = len(outcomes), time.monotonic()
-        if done == len(job.tasks):
-            break
-        if now - last > 2 and done:
-            left = duration((now - began) / done * (len(job.tasks) - done))
-            say(sys.stderr, [("progress", f"{done} of {len(job.tasks)} recipes, about {left} left")])
-            last = now
-        if not mine:
-            # What a lost rank had to do is root's.
-            mine = [i for lost in comm.lost for i in range(lost, len(job.tasks), comm.size) if i not in outcomes][:1]
-        if not mine:
-            if now - heard > SILENCE:
-                raise PrngError(f"no rank has answered for {SILENCE:g} s; start again with fewer ranks")
-            time.sleep(0.002)
+    """Every rank's part: the tasks are shared among the ranks; root's exit code."""
+    began = time.monotonic()
+    outcomes = share(
+        comm, job.tasks, lambda task: _attempt(o, task, job.looks), name=lambda task: f"recipe {task.names[0]}",
+        done=lambda _: "recipes", patience=SILENCE, remedy="give fewer ranks", out=sys.stderr,
+    )  # fmt: skip
     if comm.rank:
         return ExitCode.FOUND
-    return _conclude(o, job, [outcomes[i] for i in range(len(job.tasks))], time.monotonic() - began)
+    return _conclude(o, job, outcomes, time.monotonic() - began)
 
 
 def _attempt(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
@@ -388,7 +361,7 @@ def _sieve(o: IdentifyOptions, task: Task, looks: int) -> Outcome:
             rate = (end - at) / max(time.monotonic() - before, 1e-6)
             at, size = end, max(1, min(4 * size, int(rate * o.seconds_per_recipe / 10)))
         searched.append((start, at))
-    covered = _union(searched)
+    covered = merge(searched)
     seeds = sum(stop - start for start, stop in covered)
     hits = np.unique(np.concatenate([*parts, np.zeros(0, HIT)]))
     hits = hits[np.lexsort((hits["seed"], _length(hits), -hits["matches"].astype(np.int64)))]
@@ -406,17 +379,6 @@ def _length(hits: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
     lesser offset; people and clocks give short ones, and more often begin at offset 0."""
     bits = np.ceil(np.log2(hits["seed"].astype(np.float64) + 1))
     return np.asarray(bits + OFFSET_BITS * (hits["offset"] > 0) + hits["offset"])
-
-
-def _union(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges in order, those that touch as one."""
-    joined: list[tuple[int, int]] = []
-    for start, stop in sorted(ranges):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
-        else:
-            joined.append((start, stop))
-    return joined
 
 
 def _power(n: int) -> str:

@@ -9,13 +9,14 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from prng_mpi import config, devices, spawn, step
+from prng_mpi import config, devices, memory, spawn, step
 from prng_mpi.admission import Admission, Limits
 from prng_mpi.comm import Comm
 from prng_mpi.config import option, parse_seconds, parse_size
@@ -61,6 +62,10 @@ class JobsOptions:
         1.5e9, "a host with more available memory than this skips its cool-downs", parse=parse_size, metavar="SIZE",
         section="Jobs",
     )  # fmt: skip
+    drop_page_cache: bool = option(
+        False, "between batches have each host forget the files it has in memory (root); they are read anew from disk then",
+        section="Jobs",
+    )  # fmt: skip
     device: str = option("auto", "what computes", choices=devices.KINDS, section="Devices")
     startup_timeout: float = option(120.0, "seconds for one rank to report", minimum=1, section="Devices")
     output_dir: Path | None = option(
@@ -89,6 +94,10 @@ def prepare(loaded: config.Loaded[JobsOptions]) -> Batch:
     o = loaded.value
     if o.jobs_file is None:
         raise UsageError("--jobs-file FILE is missing: name the file of jobs")
+    if o.drop_page_cache and not memory.may_drop_page_cache():
+        raise UsageError(
+            f"--drop-page-cache: this user may not write {memory.DROP_CACHES}; run as root, or leave it out"
+        )
     jobs = read_jobs(o.jobs_file, o.job_timeout)
     # Other jobs, or outputs elsewhere, are another run.
     content = identity_hash({"jobs": [job.hash for job in jobs]})
@@ -143,18 +152,20 @@ def run(comm: Comm, o: JobsOptions, batch: Batch) -> ExitCode:
     # On one rank there was no need of it before, and nothing has started a thread or a runtime yet.
     spawn.start_helper()
     kind, why = devices.choose(o.device)
-    work: Compute | None = None
+    work: Router | None = None
     introduction: Card | str
     try:
-        work = Router(batch.jobs, kind, comm.local_rank, o.memory_reserve)
+        drops = o.drop_page_cache and comm.local_rank == 0
+        work = Router(batch.jobs, kind, comm.local_rank, o.memory_reserve, drops)
         comm.device = kind
         introduction = Card(comm.rank, comm.host, kind, kind, why, 1.0)
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"
+    give_back = work.rest if work else lambda: None
     if comm.rank:
-        serve(comm, work, introduction)
+        serve(comm, work, introduction, give_back)
         return ExitCode.FOUND
-    return _lead(comm, o, batch, work, introduction)
+    return _lead(comm, o, batch, work, introduction, give_back)
 
 
 class _Log:
@@ -263,7 +274,14 @@ def _mismatch(batch: Batch, lease: Lease, outcome: Any) -> str:
     return "" if isinstance(outcome, Outcome) and outcome.job == job else f"its answer is not one to job {job}"
 
 
-def _lead(comm: Comm, o: JobsOptions, batch: Batch, compute: Compute | None, introduction: Card | str) -> ExitCode:
+def _lead(
+    comm: Comm,
+    o: JobsOptions,
+    batch: Batch,
+    compute: Compute | None,
+    introduction: Card | str,
+    give_back: Callable[[], None],
+) -> ExitCode:
     began, jobs = time.monotonic(), batch.jobs
     with Ledger.open(batch.folder / "ledger.sqlite", batch.identity, resume=o.resume) as ledger:
         done = {number for number, job in enumerate(jobs) if is_done(result_path(batch, number), job)}
@@ -291,7 +309,7 @@ def _lead(comm: Comm, o: JobsOptions, batch: Batch, compute: Compute | None, int
                 comm, scheduler, log, display.show, step.requests,
                 check=lambda lease, outcome: _mismatch(batch, lease, outcome),
             )  # fmt: skip
-            end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout + 60)
+            end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout + 60, give_back)
             heard = wind_up(farm, end, display, events, sys.stdout)
             code = _conclude(batch, log, end, farm, time.monotonic() - began)
             events.close({"reason": end.value, "exit_code": int(code)})

@@ -6,6 +6,7 @@ Seeds reach 2**64 and SQLite's integers don't, so both ends of a range are text 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from prng_mpi.errors import IntegrityError, PrngError, UsageError
 from prng_mpi.records import HIT
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SEED_END = 1 << 64
 _APPLICATION_ID = 0x70726E67
 _SCHEMA = f"""
@@ -34,10 +35,14 @@ PRAGMA application_id={_APPLICATION_ID};
 PRAGMA user_version={SCHEMA_VERSION};
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE chunks (start TEXT NOT NULL, stop TEXT NOT NULL, rank INTEGER NOT NULL, host TEXT NOT NULL,
-    device TEXT NOT NULL, attempt INTEGER NOT NULL, seconds REAL NOT NULL, hits BLOB NOT NULL, crc INTEGER NOT NULL);
+    device TEXT NOT NULL, attempt INTEGER NOT NULL, seconds REAL NOT NULL, hits BLOB NOT NULL, crc INTEGER NOT NULL,
+    run INTEGER NOT NULL);
 CREATE TABLE attempts (run INTEGER NOT NULL, lease INTEGER NOT NULL, start TEXT NOT NULL, stop TEXT NOT NULL,
     rank INTEGER NOT NULL, host TEXT NOT NULL, device TEXT NOT NULL, attempt INTEGER NOT NULL, issued REAL NOT NULL,
     seconds REAL, outcome TEXT, reason TEXT NOT NULL, PRIMARY KEY (run, lease)) WITHOUT ROWID;
+CREATE TABLE audits (run INTEGER NOT NULL, kind TEXT NOT NULL, start TEXT NOT NULL, stop TEXT NOT NULL, rank INTEGER NOT NULL,
+    host TEXT NOT NULL, device TEXT NOT NULL, other TEXT NOT NULL, seen INTEGER NOT NULL, vals INTEGER NOT NULL,
+    at_end INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL);
 """
 _CHUNK = "start, stop, rank, host, device, attempt, seconds"
 
@@ -74,6 +79,29 @@ class Attempt:
     issued: float
     seconds: float | None
     outcome: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A device's work on the chunk [start, stop), held against `other`. kind: "canary", "audit", "re-run", or "survivors".
+
+    seen: survivors that it found and had to find; values: outputs of which none had a wrong bit; end: whether one of the seen
+    was the chunk's last seed. outcome: "passed", or "caught", with why.
+    """
+
+    run: int
+    kind: str
+    start: int
+    stop: int
+    rank: int
+    host: str
+    device: str
+    other: str
+    seen: int
+    values: int
+    end: bool
+    outcome: str
     reason: str
 
 
@@ -139,6 +167,7 @@ class Ledger:
         self.identity = _identity(db)
         self._run = int(db.execute("SELECT coalesce(max(run), 0) FROM attempts").fetchone()[0]) + (lock is not None)
         self._done = self._stored()
+        self._doubted: set[tuple[int, int]] = set()
 
     @classmethod
     def open(cls, path: Path, identity: dict[str, Any], *, resume: bool = False) -> Self:
@@ -214,7 +243,7 @@ class Ledger:
         """Record [start, stop) as done with its `hits` (n, of HIT, any order), once: False if it was done before.
 
         A `lease` given ends as "done"; as "duplicate" if the range was done; as "differs" if it was done with other
-        hits, which one of two devices got wrong.
+        hits, which one of two devices got wrong. What was `doubted` is replaced.
 
         Raises:
             IntegrityError: part of the range is done and part not, or a hit lies outside of it.
@@ -226,16 +255,85 @@ class Ledger:
         done = sum(max(0, min(stop, b) - max(start, a)) for a, b in self._done)
         if 0 < done < stop - start:
             raise IntegrityError(f"{self.path}: seeds {start} to {stop} overlap a range that is done already")
+        again = (start, stop) in self._doubted
         end, reason = ("done", "") if not done else self._compare(start, stop, hits)
         with self._transaction(f"seeds {start} to {stop}"):
-            if not done:
+            if again:
+                self._db.execute("DELETE FROM chunks WHERE start=?", ends[:1])
+                end = "done"
+            if again or not done:
                 fields = (*ends, int(rank), str(host), str(device), int(attempt), float(seconds))
-                row = (*fields, hits.tobytes(), _crc(fields, hits.tobytes()))
+                row = (*fields, hits.tobytes(), _crc(fields, hits.tobytes()), self._run)
                 self._db.execute(f"INSERT INTO chunks VALUES ({','.join('?' * len(row))})", row)
                 self._done = merge([*self._done, (start, stop)])
             if lease is not None:
                 self._end(lease, end, seconds, reason)
-        return not done
+        self._doubted.discard((start, stop))
+        return again or not done
+
+    def audited(self, audited: Audited) -> None:
+        """Note that a device has passed; the number of the run is filled in."""
+        # A power cut that loses this makes a device look less sure than it is.
+        with self._transaction(f"the {audited.kind} of rank {audited.rank}", durable=False):
+            self._note(audited)
+
+    def withdraw(self, audited: Audited) -> list[Chunk]:
+        """Note that a device is caught, and take out, in one transaction, its `unchecked` chunks of all runs; their leases end as
+        "withdrawn". Those chunks, sorted by start.
+
+        Raises:
+            PrngError: the disk is full or fails; nothing is taken out.
+        """
+        with self._transaction(f"the chunks that rank {audited.rank} did wrongly"):
+            self._note(audited)
+            mine = (audited.rank, audited.host, audited.device)
+            wrong = [chunk for chunk in self.unchecked() if (chunk.rank, chunk.host, chunk.device) == mine]
+            reason = f"{audited.kind}: {audited.reason}"
+            for start, _ in (_texts(chunk.start, chunk.stop) for chunk in wrong):
+                self._db.execute(
+                    "UPDATE attempts SET outcome='withdrawn', reason=? WHERE start=? AND rank=? AND outcome='done'",
+                    (reason, start, audited.rank),
+                )
+                self._db.execute("DELETE FROM chunks WHERE start=?", (start,))
+        self._done = self._stored()
+        return wrong
+
+    def unchecked(self) -> list[Chunk]:
+        """The chunks of each device that it has done since the last one of the same run whose "audit" or "re-run" it has passed,
+        sorted by start."""
+        return self._unchecked("1")
+
+    def doubt(self) -> list[tuple[int, int]]:
+        """The `unchecked` chunks of devices that were checked in an earlier run, which was cut off before it checked them again:
+        ranges to search once more, sorted. They stay done until they are committed anew."""
+        self._doubted = {(c.start, c.stop) for c in self._unchecked(f"last IS NOT NULL AND run < {self._run}")}
+        return sorted(self._doubted)
+
+    def _unchecked(self, where: str) -> list[Chunk]:
+        # Rows are numbered in the order of their commits.
+        sql = f"""WITH good AS (SELECT run, rank, host, device, max(chunks.rowid) AS last
+                FROM chunks JOIN audits USING (run, start, rank, host, device)
+                WHERE outcome='passed' AND kind != 'canary' GROUP BY run, rank, host, device)
+            SELECT {_CHUNK}, length(hits) / {HIT.itemsize} FROM chunks LEFT JOIN good USING (run, rank, host, device)
+            WHERE chunks.rowid > coalesce(last, 0) AND {where} ORDER BY start"""
+        with _trusting(self.path):
+            return _chunks(self._db.execute(sql).fetchall())
+
+    def audits(self) -> list[Audited]:
+        """What devices were put to, in order."""
+        with _trusting(self.path):
+            rows: list[tuple[Any, ...]] = self._db.execute("SELECT * FROM audits ORDER BY rowid").fetchall()
+            names = [f.name for f in dataclasses.fields(Audited)]
+            plain = [dict(zip(names, row, strict=True)) for row in rows]
+            return [
+                Audited(**(r | {"start": int(r["start"]), "stop": int(r["stop"]), "end": bool(r["end"])}))
+                for r in plain
+            ]
+
+    def _note(self, a: Audited) -> None:
+        row = (self._run, a.kind, *_texts(a.start, a.stop), a.rank, a.host, a.device, a.other, a.seen, a.values, a.end,
+               a.outcome, a.reason)  # fmt: skip
+        self._db.execute(f"INSERT INTO audits VALUES ({','.join('?' * len(row))})", row)
 
     def done(self) -> list[tuple[int, int]]:
         """Done ranges [start, stop), sorted, as few as possible."""
@@ -255,8 +353,7 @@ class Ledger:
         """The committed chunks, sorted by start."""
         with _trusting(self.path):
             sql = f"SELECT {_CHUNK}, length(hits) / {HIT.itemsize} FROM chunks ORDER BY start"
-            rows: list[tuple[Any, ...]] = self._db.execute(sql).fetchall()
-            return [Chunk(int(row[0]), int(row[1]), *row[2:]) for row in rows]
+            return _chunks(self._db.execute(sql).fetchall())
 
     def attempts(self) -> list[Attempt]:
         """All attempts of all runs of this search, in order of run and lease."""
@@ -279,6 +376,7 @@ class Ledger:
             for _ in _checked(self._db):
                 pass
         self.attempts()
+        self.audits()
 
     def _compare(self, start: int, stop: int, hits: NDArray[np.void]) -> tuple[str, str]:
         known = self.hits()
@@ -326,6 +424,10 @@ def _texts(start: int, stop: int) -> tuple[str, str]:
     if not 0 <= start < stop <= SEED_END:
         raise ValueError(f"not a range of seeds: {start} to {stop}")
     return f"{int(start):020d}", f"{int(stop):020d}"
+
+
+def _chunks(rows: Iterable[tuple[Any, ...]]) -> list[Chunk]:
+    return [Chunk(int(row[0]), int(row[1]), *row[2:]) for row in rows]
 
 
 def _crc(fields: tuple[object, ...], blob: bytes) -> int:

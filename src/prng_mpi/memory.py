@@ -6,6 +6,8 @@ kernel's log. All sizes are bytes; 0 stands for what nobody says."""
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import re
 import time
@@ -17,10 +19,12 @@ from typing import TypeVar
 from prng_mpi import spawn
 from prng_mpi.admission import room_for
 from prng_mpi.config import format_size
+from prng_mpi.errors import DeviceError
 
 T = TypeVar("T")
 
 CGROUPS = Path("/sys/fs/cgroup")
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 # What the files of a memory cgroup are called in v2 and in v1: its limit, what it uses, the part of that which files in the
 # page cache take and give back, and where processes that the out-of-memory killer ended are counted.
 _FILES = (
@@ -95,6 +99,27 @@ def resident() -> float:
     return 0.0
 
 
+# -- between batches --------------------------------------------------------------------------------------------------
+
+
+def give_back() -> None:
+    """Return to the system what this process's allocators keep of memory that nobody uses any more."""
+    gc.collect()
+    # glibc's; other C libraries keep little.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
+def may_drop_page_cache() -> bool:
+    """Whether this process may have the kernel forget the files it has in memory: root's alone, and no container's."""
+    return os.access(DROP_CACHES, os.W_OK)
+
+
+def drop_page_cache() -> None:
+    """Have the kernel forget the files that it keeps in memory. Raises OSError where that is not allowed."""
+    DROP_CACHES.write_text("1\n")
+
+
 # -- one more rank? ---------------------------------------------------------------------------------------------------
 
 
@@ -138,8 +163,8 @@ def kills() -> int | None:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a process ended by signal 9, in words, and how many such processes the host has room for, None where that is not
-    why."""
+    """Why a process ended by signal 9, in words, and how many such processes the host has room for, None where the
+    out-of-memory killer did not do it."""
 
     text: str
     most: int | None = None
@@ -160,17 +185,15 @@ def cause(pid: int, log: str | None, killed: int | None, usable: float) -> Cause
     # In a container the kernel's log has the numbers of the host, and the cgroup's count alone is to be trusted.
     rss = victims.get(pid) or next(reversed(victims.values()), 0.0)
     most = max(1, room_for(usable, 0.0, rss) or 1)
-    return Cause(
-        f"killed by the OOM killer{f', rss {rss / 1e6:.0f} MB' if rss else ''}; set max_per_host = {most}", most
-    )
+    return Cause(f"killed by the OOM killer{f', rss {rss / 1e6:.0f} MB' if rss else ''}", most)
 
 
 class Watch:
-    """What the kernel does to processes for lack of memory, from now on. Make it before the process starts, ask it after the
-    process was killed, then close it."""
+    """What the kernel does to processes for lack of memory, from now on. Make it before the process starts, ask it once after
+    each that was killed, then close it."""
 
     def __init__(self) -> None:
-        self._since, self._killed, self._log = time.time(), kills(), -1
+        self._since, self._killed, self._log, self._heard = time.time(), kills(), -1, ""
         with contextlib.suppress(OSError):
             self._log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
             os.lseek(self._log, 0, os.SEEK_END)
@@ -179,7 +202,11 @@ class Watch:
         """Why that process ended by signal 9; reserve: bytes of memory that such processes should leave."""
         before, now = self._killed, kills()
         more = None if before is None or now is None else now - before
-        return cause(pid, self._said(), more, total() - reserve)
+        found = cause(pid, self._said(), more, total() - reserve)
+        if more and found.most is not None:
+            # The count of this one must not speak for the next.
+            self._killed = (before or 0) + 1
+        return found
 
     def close(self) -> None:
         if self._log >= 0:
@@ -190,7 +217,8 @@ class Watch:
         """What the kernel has said since: its own device, else the journal."""
         if self._log < 0:
             return _journal(self._since)
-        return "\n".join(_records(self._log))
+        self._heard += "".join(f"{record}\n" for record in _records(self._log))
+        return self._heard
 
 
 def _records(log: int) -> Iterable[str]:
@@ -208,7 +236,13 @@ def _records(log: int) -> Iterable[str]:
 
 
 def _journal(since: float) -> str | None:
-    done = spawn.run(["journalctl", "--dmesg", "--quiet", "--no-pager", "--output=cat", f"--since=@{since:.0f}"], 10)
+    try:
+        done = spawn.run(
+            ["journalctl", "--dmesg", "--quiet", "--no-pager", "--output=cat", f"--since=@{since:.0f}"], 10
+        )
+    except DeviceError:
+        # Who starts programs for this rank may have been killed as well.
+        return None
     # A user who may not read it gets a hint in place of messages, and status 0 or 1.
     return done.output if done.status == 0 and "Hint:" not in done.output else None
 

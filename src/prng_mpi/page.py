@@ -123,7 +123,7 @@ def devices(run: Run) -> str:
         of_it = [c for c in run.chunks if (c.rank, c.host, c.device) == (d.rank, d.host, d.name)]
         units = sum(c.stop - c.start for c in of_it)
         speed = f"{rate(units / d.seconds)}" if d.seconds else ""
-        rows.append((d.rank, d.host, d.name, d.done, d.retried, d.failed, format_count(units), f"{speed}", duration(d.seconds),
+        rows.append((d.rank, d.host, d.name, d.done, d.retried, d.failed, d.audits, format_count(units), f"{speed}", duration(d.seconds),
                      "" if d.idle is None else f"{d.idle:.0%}", d.state))  # fmt: skip
     heads = (
         "rank",
@@ -132,13 +132,14 @@ def devices(run: Run) -> str:
         "chunks",
         "retried",
         "failed",
+        "audits",
         run.unit,
         f"{run.unit}/s",
         "on the device",
         "idle",
         "state",
     )
-    return f"<h2>Devices</h2>{table(heads, rows, {1, 2, 10})}"
+    return f"<h2>Devices</h2>{table(heads, rows, {1, 2, 11})}"
 
 
 def ended(run: Run) -> tuple[str, str]:

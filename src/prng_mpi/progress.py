@@ -25,7 +25,7 @@ class Device:
     state: "run", "idle" and "starting" are as they should be, "ended" where no run goes on; anything else is trouble.
     per_second: seeds/s now, None if it has no speed. share: that speed over what its profile promises beside the others,
     None for a device alone. idle: share of the time that it did not compute. done, retried, failed: chunks; retried ones
-    are done too, and were taken from elsewhere. seconds: on the device."""
+    are done too, and were taken from elsewhere. seconds: on the device. audits: probes that it has passed."""
 
     rank: int
     host: str
@@ -38,6 +38,7 @@ class Device:
     retried: int = 0
     failed: int = 0
     seconds: float = 0.0
+    audits: int = 0
 
     @property
     def troubled(self) -> bool:

@@ -8,24 +8,26 @@ import json
 import math
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from prng_mpi import config, kernels, statistics, step
-from prng_mpi.comm import Comm, Tag
+from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.devices.gf2 import Attempt, Gf2Device, View, draws_needed, trials_needed, view
 from prng_mpi.display import duration, say
-from prng_mpi.errors import ExitCode, IntegrityError, PrngError, UsageError
+from prng_mpi.errors import ExitCode, IntegrityError, UsageError
 from prng_mpi.findings import PREDICT
 from prng_mpi.history import History, Window, cut_window, read_history
 from prng_mpi.ledger import identity_hash
 from prng_mpi.recipes import Recipe, recipe
+from prng_mpi.shares import share
 from prng_mpi.statistics import format_count, format_log10
 from prng_mpi.store import write_json
 from prng_mpi.windows import HELDOUT_MOST
@@ -293,45 +295,21 @@ def run(comm: Comm, o: RecoverOptions, job: Job) -> ExitCode:
     device = Gf2Device(job.recipe)
     if not device.check():
         raise UsageError(f"recipe {job.recipe.name} has no known answers, so {device.name} can't prove itself")
-    results: dict[int, tuple[Attempt, float]] = {}
-    teller = _Teller(job, results, sys.stderr if o.json else sys.stdout)
-    for skip in job.tries[comm.rank :: comm.size]:
+
+    def work(skip: int) -> tuple[Attempt, float]:
         at = time.monotonic()
-        attempt = attempt_at(device, job, skip)
-        answer = (attempt, time.monotonic() - at)
-        if comm.rank:
-            comm.send(0, Tag.RESULT, (skip, answer))
-            continue
-        results[skip] = answer
-        _hear(comm, results)
-        teller.tell()
-        _heed(comm)
+        return attempt_at(device, job, skip), time.monotonic() - at
+
+    def done(results: Collection[tuple[Attempt, float]]) -> str:
+        return f"skips, {sum(attempt.matches >= job.need for attempt, _ in results)} with a state"
+
+    results = share(
+        comm, job.tries, work, name="skip {}".format, done=done, patience=o.answer_timeout,
+        remedy="raise --answer-timeout", out=sys.stderr if o.json else sys.stdout,
+    )  # fmt: skip
     if comm.rank:
         return ExitCode.FOUND
-    heard = time.monotonic()
-    while len(results) < len(job.tries):
-        if _hear(comm, results):
-            heard = time.monotonic()
-            teller.tell()
-            continue
-        _heed(comm)
-        left = [skip for rank in comm.lost for skip in job.tries[rank :: comm.size] if skip not in results]
-        if left:
-            # What a lost rank had to do is root's.
-            at = time.monotonic()
-            attempt = attempt_at(device, job, left[0])
-            results[left[0]] = (attempt, time.monotonic() - at)
-            heard = time.monotonic()
-            teller.tell()
-            continue
-        if time.monotonic() - heard > o.answer_timeout:
-            missing = next(skip for skip in job.tries if skip not in results)
-            raise PrngError(
-                f"no rank has answered for {o.answer_timeout:g} s, skip {missing} is still open; start again without rank "
-                f"{(missing - job.skips[0]) % comm.size}'s host, or raise --answer-timeout"
-            )
-        time.sleep(0.002)
-    return _conclude(o, job, device, results, time.monotonic() - began, comm.size)
+    return _conclude(o, job, device, dict(zip(job.tries, results, strict=True)), time.monotonic() - began, comm.size)
 
 
 def attempt_at(device: Gf2Device, job: Job, skip: int) -> Attempt:
@@ -342,42 +320,6 @@ def attempt_at(device: Gf2Device, job: Job, skip: int) -> Attempt:
     # Any number that is not 0, the same on any rank.
     mix = (skip + 1) * 0x9E3779B97F4A7C15 % 2**64 or 1
     return device.decode(job.modulus, job.seen, draws, first, stride, job.need, job.trials, mix)
-
-
-def _hear(comm: Comm, results: dict[int, tuple[Attempt, float]]) -> bool:
-    """Take what has arrived; whether there was anything."""
-    heard = False
-    while message := comm.poll(tag=Tag.RESULT):
-        if message.tag is Tag.LOST:
-            print(f"prng_mpi: {comm.name(message.source)} is lost: {message.content}", file=sys.stderr, flush=True)
-            continue
-        skip, answer = message.content
-        results[skip] = answer
-        heard = True
-    return heard
-
-
-def _heed(comm: Comm) -> None:
-    if step.requests():
-        print("prng_mpi: stopped as asked; nothing is kept, the same command begins again", file=sys.stderr, flush=True)
-        comm.abort(ExitCode.STOPPED)
-
-
-class _Teller:
-    """Says how far the skips are, once in a while."""
-
-    def __init__(self, job: Job, results: dict[int, tuple[Attempt, float]], out: TextIO) -> None:
-        self.job, self.results, self.out = job, results, out
-        self.began = self.last = time.monotonic()
-
-    def tell(self) -> None:
-        now, done, all_ = time.monotonic(), len(self.results), len(self.job.tries)
-        if now - self.last < 1 or done == all_:
-            return
-        self.last = now
-        left = (now - self.began) / done * (all_ - done)
-        found = sum(attempt.matches >= self.job.need for attempt, _ in self.results.values())
-        say(self.out, [("progress", f"{done} of {all_} skips, {found} with a state, {duration(left)} left")])
 
 
 @dataclass(frozen=True)

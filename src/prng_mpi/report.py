@@ -236,6 +236,7 @@ def _facts(e: Evidence) -> list[tuple[str, str]]:
                        f"{run.start['need']} of {run.start['draws']} draws must match"),
         ("survivors", f"{format_count(len(e.survivors))}, by chance {format_count(e.expected)}{_sigmas(e)}"),
         ("method", str(run.start.get("method", ""))),
+        ("trust", "; ".join(runs.trust_lines(runs.trust(run.audits, run.chunks, run.unchecked)))),
         ("time", f"{duration(run.ended - run.began)} in the last run, {duration(device_seconds)} on devices"
                  + (f", {rate(run.n_done / device_seconds)}seeds/s a device" if device_seconds else "")),
         page.ended(run),

@@ -75,11 +75,13 @@ class _Stopped(Exception):
 class Router:
     """Runs jobs by their number, as a farm's Compute. Make it before any device is opened: it looks at the environment."""
 
-    def __init__(self, jobs: Sequence[Job], kind: str, local_rank: int, reserve: float = 0.0) -> None:
-        """kind: of device, not 'auto'; reserve: bytes of memory that scripts should leave. Raises DeviceError if the rank
-        has no GPU of its own."""
+    def __init__(
+        self, jobs: Sequence[Job], kind: str, local_rank: int, reserve: float = 0.0, drops: bool = False
+    ) -> None:
+        """kind: of device, not 'auto'; reserve: bytes of memory that scripts should leave; drops: `rest` also drops the host's
+        page cache. Raises DeviceError if the rank has no GPU of its own."""
         self._jobs = jobs
-        self._reserve = reserve
+        self._reserve, self._drops = reserve, drops
         self._environment = script_environment(os.environ, kind, local_rank)
         self._devices = devices.Devices(kind, local_rank)
         self._run: dict[type, Callable[[Any, Halted], Result]] = {
@@ -109,6 +111,12 @@ class Router:
             failed = {**head, "success": False, "mode": failure.mode, "error": str(failure), "seeds_analyzed": 0}
             raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more, memory.available())) from e
         return Outcome(job.id, {**head, "success": True, **result}, memory.available())
+
+    def rest(self) -> None:
+        """Between batches: give back what the devices keep."""
+        self._devices.close()
+        if self._drops:
+            memory.drop_page_cache()
 
     # -- sieve, reverse_sieve -------------------------------------------------------------------------------------
 
@@ -233,7 +241,8 @@ def run_program(
     if done.timed_out:
         return done, JobFailed("TIMEOUT", f"{name} had no end after {timeout:g} s")
     if killed:
-        return done, JobFailed("KILLED", f"{name} was {killed.text}", {"max_per_host": killed.most})
+        remedy = f"; set max_per_host = {killed.most}" if killed.most else ""
+        return done, JobFailed("KILLED", f"{name} was {killed.text}{remedy}", {"max_per_host": killed.most})
     if done.status < 0:
         word = signal.strsignal(-done.status) or "a signal"
         with contextlib.suppress(ValueError):

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import spaces
+from prng_mpi import spaces, statistics
 from prng_mpi.errors import IntegrityError, UsageError
-from prng_mpi.ledger import Attempt, Chunk, Ledger, gaps, identity_hash, running_pid
+from prng_mpi.ledger import Attempt, Audited, Chunk, Ledger, gaps, identity_hash, running_pid
 from prng_mpi.progress import (
     RECENT,
     SETTLED,
@@ -61,6 +61,8 @@ class Run:
     done: tuple[tuple[int, int], ...]
     chunks: tuple[Chunk, ...]
     attempts: tuple[Attempt, ...]
+    audits: tuple[Audited, ...]
+    unchecked: tuple[Chunk, ...]
     hits: npt.NDArray[np.void]
     start: dict[str, Any]
     events: tuple[dict[str, Any], ...]
@@ -131,10 +133,11 @@ def read(folder: Path) -> Run:
     with Ledger.peek(path) as ledger:
         identity, attempts = ledger.identity, tuple(ledger.attempts())
         done, chunks, hits = tuple(ledger.done()), tuple(ledger.chunks()), ledger.hits()
+        audits, unchecked = tuple(ledger.audits()), tuple(ledger.unchecked())
     start, events = _events(folder / "events.jsonl")
     asked, unit = _asked(identity, folder)
     return Run(
-        folder, time.time(), identity, asked, unit, done, chunks, attempts, hits, start, tuple(events),
+        folder, time.time(), identity, asked, unit, done, chunks, attempts, audits, unchecked, hits, start, tuple(events),
         _summary(folder / "summary.json"), pid,
     )  # fmt: skip
 
@@ -240,6 +243,7 @@ def _devices(run: Run, since: float, until: float) -> tuple[Device, ...]:
     parts = shares(speeds, {rank: e["weight"] for rank, e in ready.items() if speeds.get(rank)})
     # What comes after the last chunk is no device's idleness.
     through = run.now if live else max((a.issued + (a.seconds or 0.0) for a in run.newest), default=run.ended)
+    checks = Counter((a.rank, a.host, a.device) for a in run.audits if a.outcome == "passed")
     devices = []
     for key, own in mine.items():
         rank, here = key[0], current.get(key[0]) == key
@@ -252,7 +256,7 @@ def _devices(run: Run, since: float, until: float) -> tuple[Device, ...]:
             speeds.get(rank) or None if here else None, parts.get(rank) if here else None,
             max(0.0, 1 - busy / since_ready) if since_ready > 0 else None,
             sum(a.outcome == "done" for a in own), sum(a.outcome == "done" and a.attempt > 1 for a in own),
-            sum(failed(a) for a in own), sum(a.seconds or 0.0 for a in own),
+            sum(failed(a) for a in own), sum(a.seconds or 0.0 for a in own), checks[key],
         ))  # fmt: skip
     devices += [Device(rank, "", "", f"NOT USED: {why}") for rank, why in refused.items()]
     return tuple(sorted(devices, key=lambda d: d.rank))
@@ -274,16 +278,75 @@ def _condition(run: Run, rank: int, own: list[Attempt], open_lease: Attempt | No
     return "LATE" if longest and age > max(LATE_SECONDS, LATE_TIMES * longest) else "run"
 
 
+# -- how far it is to be trusted --------------------------------------------------------------------------------------
+
+
+def trust(audits: Iterable[Audited], chunks: Iterable[Chunk], unchecked: Iterable[Chunk]) -> dict[str, Any]:
+    """How strongly the devices' work is checked, as plain values; of what counts nothing is of chunks that were withdrawn.
+
+    checks: passed, by kind; caught: what each device that is set aside was caught by; devices: that have done chunks; seeds, and
+    seeds_unchecked: those that no passed audit or re-run of their device came after; unnoticed: chance that a device with each of
+    statistics.FAULTS went through all its checks, of the device that was checked least; unnoticed_at_last: through its last one."""
+    work = {(c.start, c.rank, c.host, c.device): c.stop - c.start for c in chunks}
+    passed = [a for a in audits if a.outcome == "passed" and (a.start, a.rank, a.host, a.device) in work]
+    by_device: dict[tuple[int, str, str], list[Audited]] = {key[1:]: [] for key in work}
+    for a in passed:
+        by_device[a.rank, a.host, a.device].append(a)
+    whole = [_unnoticed(own) for own in by_device.values()]
+    last = [_unnoticed([a for a in own if a.kind == "audit"][-1:]) for own in by_device.values()]
+    return {
+        "checks": dict(Counter(a.kind for a in passed)),
+        "caught": [
+            f"rank {a.rank} on {a.host} ({a.device}), {a.kind} of seeds {a.start} to {a.stop - 1} held against {a.other}: {a.reason}"
+            for a in audits
+            if a.outcome == "caught"
+        ],
+        "devices": len(by_device),
+        "seeds": sum(work.values()),
+        "seeds_unchecked": sum(c.stop - c.start for c in unchecked),
+        "unnoticed": {kind: max((w[kind] for w in whole), default=1.0) for kind in statistics.FAULTS},
+        "unnoticed_at_last": {kind: max((w[kind] for w in last), default=1.0) for kind in statistics.FAULTS},
+    }
+
+
+def _unnoticed(own: Sequence[Audited]) -> dict[str, float]:
+    return statistics.unnoticed(sum(a.seen for a in own), sum(a.values for a in own), any(a.end for a in own))
+
+
+def trust_lines(t: dict[str, Any]) -> list[str]:
+    """The same in words."""
+    if not t["seeds"]:
+        return []
+    if not t["checks"]:
+        return ["no device was checked after its start; the survivors were, by the plain build"]
+    many = {"canary": "canaries", "audit": "audits", "re-run": "re-runs"}
+    counts = ", ".join(f"{n} {many[kind] if n != 1 else kind}" for kind, n in sorted(t["checks"].items()))
+    devices = f"{t['devices']} device{'s' if t['devices'] != 1 else ''}"
+    some = "all" if not t["seeds_unchecked"] else f"{1 - t['seeds_unchecked'] / t['seeds']:.2%} of the"
+    rows = [f"{counts} of {devices} passed; {some} seeds were done before the last audit of their device"]
+    for kind, text in statistics.FAULTS.items():
+        ever, last = (_chance(t[key][kind]) for key in ("unnoticed", "unnoticed_at_last"))
+        rows.append(f"chance that a device passed with {text}: {ever}, by its last audit alone {last}")
+    return rows
+
+
+def _chance(p: float) -> str:
+    return "0" if p == 0 else statistics.format_log10(math.log10(p)) if p < 0.01 else f"{p:.2g}"
+
+
 # -- what went wrong --------------------------------------------------------------------------------------------------
 
 _TODO = {
     "failed": "its chunks went to other ranks; where this repeats, look at that host's driver and memory",
     "expired": "its chunks went to other ranks; see whether that host still answers",
     "lost": "its chunks went to other ranks; see whether that host still answers",
+    "killed_for_memory": "its chunks went to other ranks; give its host that many slots, or more memory",
     "parked": "the same command tries these seeds again; where they fail again, with --device cpu",
     "set_aside": "look at that device's driver, memory and temperature; the same command uses it again",
     "refused": "correct what it says, then give the same command again",
     "differs": "one of two devices computes wrongly: leave out the one named and search in another folder",
+    "withdrawn": "its chunks are done again by others; leave that device out, and look at its memory and temperature",
+    "odd_count": "its last chunk is done again elsewhere; nothing is wrong if no device was caught",
     "killed": "nothing that was done is lost; the same command goes on from here",
     "open": "the same command goes on from here",
 }
@@ -298,11 +361,18 @@ def troubles(run: Run) -> list[Trouble]:
             seen["failed", f"{where} failed: {a.reason}"] += 1
         elif a.outcome == "expired":
             seen["expired", f"{where} gave no answer in time"] += 1
+        elif a.outcome == "withdrawn":
+            seen["withdrawn", f"{where} computed wrongly: {a.reason}"] += 1
         elif a.outcome == "differs":
             seen["differs", f"{where}, seeds {a.start} to {a.stop - 1}: {a.reason}"] += 1
     for event in run.events:
-        if event["kind"] in ("parked", "set_aside", "lost"):
+        if event["kind"] in ("parked", "set_aside", "lost", "killed_for_memory"):
             seen[event["kind"], str(event["detail"])] += 1
+        elif event["kind"] == "odd_count":
+            seen[
+                "odd_count",
+                f"rank {event['rank']} has {event['survivors']} survivors, by chance {event['least']} to {event['most']}",
+            ] += 1
         elif event["kind"] == "device_refused":
             seen["refused", f"rank {event['rank']} has no device: {event['reason']}"] += 1
     if run.state in ("killed", "aborted", "interrupted"):

@@ -26,8 +26,10 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from prng_mpi.admission import Admission
 from prng_mpi.errors import UsageError
@@ -100,7 +102,7 @@ class Lease:
 class Event:
     """Something people should see.
 
-    kind: 'failed', 'expired', 'lost' (what happened to a lease or rank), 'retry', 'parked', 'done_elsewhere' (what
+    kind: 'failed', 'expired', 'lost' (what happened to a lease or rank), 'retry', 'parked', 'done_elsewhere', 'again' (what
     becomes of its chunk), 'set_aside', 'back', 'ignored' (what becomes of the rank), 'late_accepted',
     'late_discarded', 'unknown' (a report on a lease that is not open).
     """
@@ -275,6 +277,41 @@ class Scheduler:
             self.admission.ended(rank, now)
         events = [Event("lost", r.lease, rank, f"rank {rank} is lost: {reason}")]
         return events + self._take_back(r, f"lost: {reason}", now)
+
+    def convict(self, rank: int, ranges: Iterable[tuple[int, int]], reason: str, now: float) -> list[Event]:
+        """A rank's device computes wrongly: it gets nothing more, and its lease and `ranges` that it has done, in this run or
+        an earlier one, are queued again for others. What it still reports is for `dismissed`."""
+        r = self._known(rank)
+        if r.state is not _RankState.LOST:
+            self._move(rank, r, _RankState.SET_ASIDE)
+        self._set_aside[rank] = (reason,)
+        again = self._undo(ranges, now, avoid={rank}, reasons=[f"rank {rank}: {reason}"])
+        detail = f"rank {rank} computes wrongly and gets nothing more; {again} seeds that it has done are searched again ({reason})"
+        return [Event("set_aside", None, rank, detail), *self._take_back(r, reason, now)]
+
+    def again(self, ranges: Iterable[tuple[int, int]], now: float) -> list[Event]:
+        """Ranges that were done before are queued again, though no rank is to blame."""
+        seeds = self._undo(ranges, now)
+        return [
+            Event(
+                "again", None, -1, f"{seeds} seeds of a run that was cut off before it checked them are searched again"
+            )
+        ]
+
+    def _undo(self, ranges: Iterable[tuple[int, int]], now: float, **more: Any) -> int:
+        """Queue ranges that are done; how many seeds."""
+        seeds = 0
+        for start, stop in ranges:
+            self._chunks[start] = chunk = _Chunk(start, stop, **{key: copy(value) for key, value in more.items()})
+            self._queue(chunk, now)
+            seeds += stop - start
+        self._done_seeds -= seeds
+        return seeds
+
+    def dismissed(self, rank: int, lease_id: int, now: float) -> list[Event]:
+        """A rank that is not believed reports on a lease, whatever it says; its range is in other hands."""
+        found = self._report(rank, lease_id, now)
+        return [found] if isinstance(found, Event) else []
 
     def expire(self, now: float) -> list[Event]:
         """Take back every lease whose deadline is not after `now`; its rank is silent until it reports again."""
@@ -552,11 +589,14 @@ class Scheduler:
         self._note(chunk, lease.rank, reason)
         if why := self._hopeless(chunk):
             return self._park(chunk, lease, why)
+        self._queue(chunk, now, delay)
+        attempt = f"attempt {chunk.attempts + 1} of {self.policy.attempts}"
+        return Event("retry", lease, lease.rank, f"{self._name(lease)} again in {delay:g} s, {attempt}")
+
+    def _queue(self, chunk: _Chunk, now: float, delay: float = 0.0) -> None:
         self._set(chunk, _ChunkState.QUEUED)
         self._entries += 1
         heapq.heappush(self._waiting if delay > 0 else self._ready, (now + delay, self._entries, chunk))
-        attempt = f"attempt {chunk.attempts + 1} of {self.policy.attempts}"
-        return Event("retry", lease, lease.rank, f"{self._name(lease)} again in {delay:g} s, {attempt}")
 
     def _hopeless(self, chunk: _Chunk) -> str:
         if len(chunk.failed_on) >= self.policy.park_devices:

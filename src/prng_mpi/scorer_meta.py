@@ -257,6 +257,10 @@ class Runner:
         """Those plants on this rank's device."""
         return Planted(self._ground, self._devices.of(self._ground.streams.search()), plants)
 
+    def rest(self) -> None:
+        """Between batches: give back what the devices keep."""
+        self._devices.close()
+
     def __call__(self, number: int, trial: Trial, stopped: Callable[[], bool]) -> Outcome | None:
         """The outcome of a trial; None if `stopped` said so. Raises WorkFailed where it takes too long, DeviceError where
         this rank is to blame."""
@@ -340,14 +344,14 @@ def run(comm: Comm, o: ScorerOptions, plan: Plan) -> ExitCode:
     comm.device = kind
     card = Card(comm.rank, comm.host, kind, kind, why, 1.0)
     if comm.rank:
-        serve(comm, work, card)
+        serve(comm, work, card, work.rest)
         return ExitCode.FOUND
     terms = Terms(
         step=STEP_NUMBER, folder=plan.folder, identity=plan.identity, config=plan.config, trials=o.trials, batch=o.batch,
         seed=o.study_seed, teaches=0.0, choose=plan.space.choose, words=_words,
         objectives=_objectives, row=_row, dtype=TRIAL, columns=COLUMNS,
     )  # fmt: skip
-    return course.lead(comm, o, terms, work, card, lambda done: _conclude(plan, work, done))
+    return course.lead(comm, o, terms, work, card, lambda done: _conclude(plan, work, done), work.rest)
 
 
 def _words(t: Trial) -> str:

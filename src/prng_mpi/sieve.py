@@ -15,8 +15,9 @@ from typing import Any, ClassVar, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from prng_mpi import audits, config, devices, findings, hybrid, kernels, memory, runs, spaces, step, windows
 from prng_mpi import comm as comms
-from prng_mpi import config, devices, findings, hybrid, kernels, memory, spaces, step, windows
+from prng_mpi.audits import Auditor
 from prng_mpi.comm import Comm
 from prng_mpi.config import option, parse_size
 from prng_mpi.devices import invert, lift
@@ -25,7 +26,7 @@ from prng_mpi.devices.lift import LANE_LOOKS, lane_seconds
 from prng_mpi.devices.team import share_of_cores
 from prng_mpi.display import Display, duration, farewell, say, wind_up
 from prng_mpi.errors import DeviceError, ExitCode, PrngError, UsageError
-from prng_mpi.farm import UNFINISHED, Card, Compute, End, Farm, Finished, serve
+from prng_mpi.farm import UNFINISHED, Card, Compute, End, Examine, Farm, Finished, serve
 from prng_mpi.history import History, read_history
 from prng_mpi.ledger import Ledger, gaps, identity_hash
 from prng_mpi.profiles import profile, weight
@@ -120,6 +121,10 @@ class SieveOptions:
     chunk_seconds: float = option(1.0, "a chunk is what a rank does in this time", minimum=0.001, section="Devices")
     lease_margin: float = option(30.0, "seconds past three times its expected time after which a chunk is given to another rank",
                                  minimum=0.1, section="Devices")  # fmt: skip
+    audit_share: float = option(
+        0.01, "share of the devices' time for checking them: planted seeds, audits on a second device; 0: none",
+        minimum=0, maximum=1, section="Devices",
+    )  # fmt: skip
     memory_reserve: float = option(
         1.5e9, "memory of each host to leave alone; ranks that it would take, but for the first, get no device",
         parse=parse_size, metavar="SIZE", section="Devices",
@@ -360,6 +365,7 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
     kind, why = devices.choose(o.device)
     load = Load(memory.Seats())
     work: Compute | None = None
+    examine: Examine | None = None
     introduction: Card | str
     try:
         if o.require_gpu and kind in ("cpu", "emulated"):
@@ -380,12 +386,13 @@ def run(comm: Comm, o: SieveOptions, job: Job) -> ExitCode:
             comm.rank, comm.host, kind, device.name, why, weight(kind, device.name, job.measured) * threads, lost
         )
         work = functools.partial(device.sieve, job.search)
+        examine = functools.partial(audits.examine, device, job.search)
     except PrngError as e:
         introduction = f"rank {comm.rank} on {comm.host}: {e}"
     if comm.rank:
-        serve(comm, work, introduction)
+        serve(comm, work, introduction, examine=examine)
         return ExitCode.FOUND
-    return _lead(comm, o, job, work, introduction)
+    return _lead(comm, o, job, work, introduction, examine)
 
 
 def _start(comm: Comm, o: SieveOptions, job: Job, kind: str, threads: int, seats: memory.Seats) -> Device:
@@ -433,7 +440,9 @@ class _Log:
         self.events.write(kind, **fields)
 
 
-def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introduction: Card | str) -> ExitCode:
+def _lead(
+    comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introduction: Card | str, examine: Examine | None
+) -> ExitCode:
     began = time.monotonic()
     out = sys.stderr if o.json else sys.stdout
     with Ledger.open(job.folder / "ledger.sqlite", job.identity, resume=o.resume) as ledger:
@@ -471,8 +480,17 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
                 job.plan.sigma,
                 step.looks,
             )
-            farm = Farm(comm, scheduler, _Log(ledger, events), display.show, step.requests)
-            end = farm.lead(compute, introduction, o.time_limit, o.startup_timeout * len(comm.local_ranks) + 60)
+            farm = Farm(
+                comm,
+                scheduler,
+                _Log(ledger, events),
+                display.show,
+                step.requests,
+                auditor=_auditor(o, job, ledger, events),
+                examine=examine,
+            )
+            patience = o.startup_timeout * len(comm.local_ranks) + 60
+            end = farm.lead(compute, introduction, o.time_limit, patience)
             heard = wind_up(farm, end, display, events, out)
             wall = time.monotonic() - began
             code = _conclude(job, ledger, end, farm, wall, ledger.seeds_done() - before, out)
@@ -481,6 +499,15 @@ def _lead(comm: Comm, o: SieveOptions, job: Job, compute: Compute | None, introd
         print((job.folder / "summary.json").read_text(), end="", flush=True)
     farewell(farm, end, heard, code, "no device is left to search with")
     return code
+
+
+def _auditor(o: SieveOptions, job: Job, ledger: Ledger, events: EventLog) -> Auditor | None:
+    """Who checks the devices. The other methods are one chunk, over which a probe would take as long as the search."""
+    if not o.audit_share or job.method != "lanes":
+        return None
+    chance = job.plan.chance
+    known = chance.p if chance.kind in ("exact", "sampled") else None
+    return Auditor(job.search, o.audit_share, ledger, known, events.write)
 
 
 def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh: int, out: TextIO) -> ExitCode:
@@ -498,6 +525,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     payload = payload_hash(found.survivors, identity)
     states = farm.state.ranks
     refused, lost = farm.refused, list(farm.lost.values())
+    trust = runs.trust(ledger.audits(), chunks, ledger.unchecked())
     parked = [f"seeds {start} to {stop - 1}: {'; '.join(why)}" for start, stop, why in farm.scheduler.parked]
     summary = {
         "verdict": found.verdict,
@@ -521,6 +549,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "refused": refused,
         "lost": lost,
         "parked": parked,
+        "trust": trust,
     }
     attributes = {
         "recipe": job.search.recipe.name,
@@ -530,6 +559,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
         "identity": json.dumps(job.identity, sort_keys=True),
         "identity_hash": identity,
         "payload_hash": payload,
+        "trust": trust,
         "kernel_digest": kernels.digest(job.search.recipe.text("sieve.h", job.search.form)),
         **step.provenance(),
     }
@@ -540,6 +570,7 @@ def _conclude(job: Job, ledger: Ledger, end: End, farm: Farm, wall: float, fresh
     )  # fmt: skip
     write_json(job.folder / "summary.json", summary)
     rows = findings.lines(job.search, job.plan, found, job.seeds, left, fresh, wall)
+    rows += [("caught", text) for text in trust["caught"]] + [("trust", text) for text in runs.trust_lines(trust)]
     rows += [("not used", text) for text in refused] + [("parked", text) for text in parked]
     rows += [("lost", text) for text in lost]
     rows += [

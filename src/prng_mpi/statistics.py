@@ -492,6 +492,27 @@ def z_score(observed: float, expected: float, sigma: float | None = None) -> flo
     return (observed - expected) / spread if spread > 0 else math.copysign(math.inf, observed - expected)
 
 
+# Ways in which a device may be wrong, and how much of its work that spoils.
+FAULTS = {
+    "lanes": "5 % of its lanes dropped",
+    "bits": "a bit wrong in 1e-3 of its outputs",
+    "block": "its last block missing",
+}
+_DROPPED_LANES, _WRONG_BITS = 0.05, 1e-3
+
+
+def unnoticed(seen: int, values: int, end: bool) -> dict[str, float]:
+    """Chance that a device with each of FAULTS passes what it has passed.
+
+    seen: survivors that it had to find, each in a lane of its own; values: outputs of which each wrong bit would have shown;
+    end: whether it had to find a survivor in the last block of a launch."""
+    return {
+        "lanes": (1 - _DROPPED_LANES) ** seen,
+        "bits": (1 - _WRONG_BITS) ** values,
+        "block": 0.0 if end else 1.0,
+    }
+
+
 def poisson_interval(expected: float, sigmas: float = 5.0) -> tuple[int, int]:
     """Least and greatest count, both included, that a Poisson count leaves no more often than a normal one `sigmas`.
 

@@ -21,7 +21,7 @@ from prng_mpi.runs import Run
 from prng_mpi.statistics import format_log10, z_score
 from prng_mpi.store import to_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Troubles that are told in words; --json has all.
 TOLD = 10
 
@@ -96,6 +96,7 @@ def record(look: Run) -> dict[str, Any]:
         "expected_by_chance": expected,
         "z": None if expected is None else z_score(p.survivors, expected, p.sigma),
         "best": runs.best(look),
+        "trust": runs.trust(look.audits, look.chunks, look.unchecked),
         "devices": [dataclasses.asdict(device) for device in p.devices],
         "troubles": [dataclasses.asdict(trouble) for trouble in runs.troubles(look)],
     }
@@ -121,6 +122,8 @@ def lines(look: Run, width: int, height: int) -> list[str]:
     if look.summary:
         after.append(("verdict", f"{look.summary['verdict'].upper()}, exit code {look.summary['exit_code']}"
                       if "verdict" in look.summary else f"exit code {look.summary.get('exit_code')}"))  # fmt: skip
+    if look.audits:
+        after += [("trust", text) for text in runs.trust_lines(runs.trust(look.audits, look.chunks, look.unchecked))]
     troubles = runs.troubles(look)
     for trouble in troubles[:TOLD]:
         times = f" ({trouble.count} times)" if trouble.count > 1 else ""

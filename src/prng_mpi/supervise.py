@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-from prng_mpi import config
+from prng_mpi import config, hostfile
 from prng_mpi.config import option
 from prng_mpi.display import say
 from prng_mpi.errors import ExitCode, PrngError, UsageError
@@ -33,7 +32,7 @@ from prng_mpi.ledger import Ledger
 # Ends after which another start gives nothing new.
 FINAL = frozenset(ExitCode) - {ExitCode.ABORTED, ExitCode.LOST_HOSTS}
 # Seconds: between looks; for a host to answer; for the end that was asked for; between a loss and the next start.
-LOOK, ANSWER, GRACE, PAUSE = 0.1, 5.0, 10.0, 1.0
+LOOK, ANSWER, GRACE, PAUSE = 0.1, 6.0, 10.0, 1.0
 HOSTFILE_FLAGS = ("-hostfile", "--hostfile", "-machinefile", "--machinefile")
 RANKS_FLAGS = ("-np", "--np", "-n")
 
@@ -94,39 +93,6 @@ def parse(words: Sequence[str]) -> Command:
     if ranks is not None and not words[ranks].isdecimal():
         raise UsageError(f"{words[ranks - 1]} {words[ranks]}: not a number of ranks")
     return Command(tuple(words), folder, hostfile, ranks)
-
-
-def read_hostfile(path: Path) -> list[Host]:
-    """The hosts of an Open MPI hostfile, in order. Raises UsageError."""
-    try:
-        lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
-    except OSError as e:
-        raise UsageError(f"can't read the hostfile {path} ({e.strerror})") from e
-    hosts = []
-    for line in filter(None, lines):
-        name, *rest = line.split()
-        slots = next((word.partition("=")[2] for word in rest if word.startswith("slots=")), "1")
-        if not slots.isdecimal():
-            raise UsageError(f"{path}: {line!r}: slots={slots} is no number")
-        hosts.append(Host(name, int(slots), line))
-    return hosts
-
-
-def answers(name: str) -> bool:
-    """Whether a host runs a command that it is given the way mpirun gives it one."""
-    if name in ("localhost", socket.gethostname(), socket.gethostname().split(".")[0]):
-        return True
-    agent = os.environ.get("PRTE_MCA_plm_ssh_agent", "ssh").split()  # noqa: SIM112
-    if Path(agent[0]).name == "ssh":
-        agent += ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={ANSWER:.0f}"]
-    try:
-        done = subprocess.run(
-            [*agent, name, "true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            timeout=ANSWER + 1, check=False,
-        )  # fmt: skip
-    except (subprocess.TimeoutExpired, OSError):
-        return False
-    return done.returncode == 0
 
 
 @dataclass
@@ -243,7 +209,7 @@ class Supervisor:
     def _probe(self, hosts: list[Host]) -> None:
         """Ask hosts, all at once, and note who is there."""
         with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-            there = list(pool.map(answers, [host.name for host in hosts]))
+            there = list(pool.map(_answers, hosts))
         for host, answered in zip(hosts, there, strict=True):
             if answered and host.away is not None:
                 self._say(f"{host.name} answers again")
@@ -277,6 +243,10 @@ class Supervisor:
         say(sys.stderr, [("supervise", text)])
 
 
+def _answers(host: Host) -> bool:
+    return hostfile.is_here(host.name) or hostfile.ask(host.name, "true", os.environ, ANSWER).status == 0
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     """Supervise the command after --."""
     words = sys.argv[1:] if argv is None else argv
@@ -286,7 +256,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         # Variables PRNG_MPI_... are for the step.
         options = config.load(SuperviseOptions, words[:cut], environ={}).value
         command = parse(words[cut + 1 :])
-        hosts = read_hostfile(Path(command.words[command.hostfile])) if command.hostfile is not None else []
+        lines = hostfile.read(Path(command.words[command.hostfile])) if command.hostfile is not None else []
+        hosts = [Host(line.host, line.slots, line.text) for line in lines]
         supervisor = Supervisor(options, command, hosts, scratch)
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, supervisor.ask)

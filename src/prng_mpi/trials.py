@@ -128,6 +128,10 @@ class Runner:
         result = {"trial": asdict(trial), "real": looks[0], "decoy": looks[1], "seconds": seconds}
         return Outcome(number, result, memory.available())
 
+    def rest(self) -> None:
+        """Between batches: give back what the devices keep."""
+        self._devices.close()
+
     def _look(self, trial: Trial, history: History, halted: Halted) -> Look | None:
         """The best survivor in a history; None if `halted` said so."""
         ground = self._ground

@@ -324,9 +324,9 @@ def run(comm: Comm, o: OptimizerOptions, plan: Plan) -> ExitCode:
     comm.device = kind
     card = Card(comm.rank, comm.host, kind, kind, why, 1.0)
     if comm.rank:
-        serve(comm, work, card)
+        serve(comm, work, card, work.rest)
         return ExitCode.FOUND
-    return lead(comm, o, _terms(plan), work, card, lambda course: _conclude(plan, course))
+    return lead(comm, o, _terms(plan), work, card, lambda course: _conclude(plan, course), work.rest)
 
 
 def _words(t: Trial) -> str:

@@ -8,7 +8,8 @@
 #
 # All of it (network namespaces, cables, mounts, processes) lives in namespaces of one process, so when that ends, however
 # it ends, the kernel takes everything down: nothing can stay behind. What is simulated: networks, host names, and a clean
-# login through ssh.sh in place of ssh. What is not: disks, memory and clocks, which the hosts share.
+# login through ssh.sh in place of ssh. What is not: disks and clocks, which the hosts share, and memory, unless a test gives
+# a host a cgroup of its own (Cluster.memory in tests/simulated.py).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 hostfile=$here/../../hostfile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from abc import ABC, abstractmethod
@@ -59,6 +60,9 @@ class Device(ABC):
         self.recipe, self.form = recipe, form
         self._rate = 0.0
         self._capacity = 1024
+        # What is prepared for the search of the last launch, and seeds that a launch needs room for at most.
+        self._last: Any = None
+        self._wanted = 1 << 62
 
     @abstractmethod
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
@@ -69,7 +73,7 @@ class Device(ABC):
         """See `outputs`."""
 
     def close(self) -> None:
-        """Give back what the device holds."""
+        """Give back what the device holds; what it needs it takes anew when it is used again."""
         return None
 
     def outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
@@ -100,24 +104,41 @@ class Device(ABC):
             size = int(self._rate * self.slice_seconds) or first
             size = min(max(size, 1), stop - at, BOUNDARY - at % BOUNDARY)
             began = time.perf_counter()
-            found, hits = self._sieve(search, at, size, self._capacity)
-            if found > self._capacity:
-                # The counter counts past the end of the list, so an overflow is seen, and the slice done once more.
-                # Kept, with some room, for the slices to come.
-                self._capacity = found + found // 4
-                found, hits = self._sieve(search, at, size, self._capacity)
+            hits = self._slice(search, at, size)
             seconds = max(time.perf_counter() - began, 1e-6)
             if self.tuner and size >= int(self._rate * self.slice_seconds / 2) > 0:
                 # Launches that are still growing, and the last of a range, say little.
                 self.tuner.measured(self.tuner.shape, size / seconds)
             # Launches grow at most fourfold, so that one wrong clock reading can't make one of minutes.
             self._rate = size / seconds if not self._rate else min(size / seconds, 4 * self._rate)
-            if search.space:
-                hits = hits[search.space.real(hits["seed"])]
-            # A CPU gives them in order already, which costs this kind of sort next to nothing.
-            parts.append(hits[np.argsort(hits["seed"], kind="stable")])
+            parts.append(hits)
             at += size
         return np.concatenate(parts)
+
+    def once(self, search: Search, start: int, stop: int) -> Hits:
+        """As `sieve`, of a range so short that one launch does it, and any other search of the device's form: what the device
+        has prepared for its own search and learned of its speed stays as it is."""
+        kept = self._last, self._wanted
+        try:
+            self._last, self._wanted = None, stop - start
+            edges = [start, *range(start - start % BOUNDARY + BOUNDARY, stop, BOUNDARY), stop]
+            parts = [self._slice(search, low, high - low) for low, high in itertools.pairwise(edges)]
+        finally:
+            self._last, self._wanted = kept
+        return np.concatenate(parts)
+
+    def _slice(self, search: Search, at: int, size: int) -> Hits:
+        """Every survivor of one launch, sorted by seed."""
+        found, hits = self._sieve(search, at, size, self._capacity)
+        if found > self._capacity:
+            # The counter counts past the end of the list, so an overflow is seen, and the slice done once more.
+            # Kept, with some room, for the slices to come.
+            self._capacity = found + found // 4
+            found, hits = self._sieve(search, at, size, self._capacity)
+        if search.space:
+            hits = hits[search.space.real(hits["seed"])]
+        # A CPU gives them in order already, which costs this kind of sort next to nothing.
+        return hits[np.argsort(hits["seed"], kind="stable")]
 
     def fits(self, search: Search) -> bool:
         """Whether this device is meant for such a search."""

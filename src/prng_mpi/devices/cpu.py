@@ -145,7 +145,6 @@ class CpuDevice(Device):
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
         self._square_buffer = np.zeros(0, np.uint32)
-        self._last: tuple[Search, npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] | None = None
 
     def jump_table(self, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
         """Jumps over n outputs for n in each [low, high), one after the other: JUMP (n,)."""
@@ -156,7 +155,8 @@ class CpuDevice(Device):
         if self._last is None or self._last[0] is not search:
             jumps = self.jump_table(search, sieve_jumps(search))
             self._last = (search, search.record(), search.table(), jumps)
-        return self._last[1:]
+        prepared: tuple[npt.NDArray[np.void], npt.NDArray[np.uint32], npt.NDArray[np.void]] = self._last[1:]
+        return prepared
 
     def _grid(self) -> tuple[int, int]:
         """(blocks, threads of each) of an emulated launch."""

@@ -88,7 +88,6 @@ class GpuDevice(Device):
             self._outputs_kernel = module.get_function("outputs_grid")
         except (*self._failures, cupy.cuda.compiler.CompileException) as e:
             raise DeviceError(f"GPU {local_rank} of this host can't be used: {e}") from e
-        self._last: tuple[Search, Shape, Any, Any, Any, int, Any] | None = None
 
     @property
     def _shape(self) -> Shape:
@@ -102,6 +101,7 @@ class GpuDevice(Device):
     def close(self) -> None:
         self._last = None
         self._cupy.get_default_memory_pool().free_all_blocks()
+        self._cupy.get_default_pinned_memory_pool().free_all_blocks()
 
     def _blocks(self, slots: int, wanted: int) -> int:
         """Blocks of a launch: enough to fill the GPU, never more than the buffer's memory or the work allows."""
@@ -120,7 +120,7 @@ class GpuDevice(Device):
         if self._last is None or self._last[0] is not search or self._last[1] != self._shape:
             self._last = None
             slots = 1 if search.stride else search.slots
-            blocks = self._blocks(slots, 1 << 62)
+            blocks = self._blocks(slots, self._wanted)
             jumps = self._host.jump_table(search, sieve_jumps(search))
             buffer = self._cupy.empty(slots * blocks * self._shape[0], np.uint32)
             table = self._cupy.asarray(search.table())
@@ -133,7 +133,8 @@ class GpuDevice(Device):
                 blocks,
                 buffer,
             )
-        return self._last[2:]
+        prepared: tuple[Any, Any, Any, int, Any] = self._last[2:]
+        return prepared
 
     def _sieve(self, search: Search, start: int, count: int, capacity: int) -> tuple[int, Hits]:
         cupy = self._cupy
