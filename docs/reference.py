@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +20,7 @@ from prng_mpi.__main__ import STEPS  # noqa: E402
 from prng_mpi.errors import EXIT_MEANINGS  # noqa: E402
 from prng_mpi.features import Scorer, schema  # noqa: E402
 from prng_mpi.recipes import recipes  # noqa: E402
+from prng_mpi.step import options_of  # noqa: E402
 
 PAGES = ("*.md", "docs/*.md", "benchmarks/README.md", "tests/vectors/README.md")
 # Pages that others lead to, and what is no page.
@@ -61,8 +61,7 @@ def step_options() -> str:
         "the file before the default; `--show-config` prints each value and where it came from.",
     ]
     for step, title in STEPS.items():
-        module = importlib.import_module(f"prng_mpi.{step}")
-        (cls,) = (c for c in vars(module).values() if isinstance(c, type) and getattr(c, "STEP", None) == step)
+        cls = options_of(step)
         parts += [f"## {step}", cell(f"{title[0].upper()}{title[1:]}.")]
         sections: dict[str, list[Sequence[str]]] = {}
         for entry in options.describe(cls):

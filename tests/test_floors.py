@@ -19,7 +19,7 @@ FLOORS = {
     "features learning search spaces statistics profiles windows",
     1: "comm spawn hostfile memory segment ledger store study devices models",
     2: "startup farm audits display step findings siblings router runs figures facts trials course streams shares fits pools page study_pages",
-    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta adaptive_meta anti_overfit supervise __main__ __init__",
+    3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta adaptive_meta anti_overfit pipeline supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # Imports within a floor. Floor 0 is free; a step never imports a step.

@@ -78,7 +78,10 @@ def test_the_wheel_holds_the_kernels_and_is_typed(built: dict[str, Path]) -> Non
     held = set(zipfile.ZipFile(built[".whl"]).namelist())
     kernels = {f"prng_mpi/kernels/{path.relative_to(TOP / 'kernels')}" for path in (TOP / "kernels").rglob("*.h")}
     modules = {f"prng_mpi/{path.relative_to(TOP / 'src/prng_mpi')}" for path in (TOP / "src/prng_mpi").rglob("*.py")}
-    assert kernels and kernels | modules | {"prng_mpi/py.typed"} <= held
+    assert (
+        kernels
+        and kernels | modules | {"prng_mpi/py.typed", "prng_mpi/launch/env.sh", "prng_mpi/launch/supervise.sh"} <= held
+    )
     assert not [name for name in held if not name.startswith(("prng_mpi/", "prng_mpi-"))]
 
 

@@ -26,6 +26,7 @@ STEPS = {
     "full_scoring": "what is seen of each survivor up to several cuts in time, and what it hits after them",
     "adaptive_meta": "how large a pool, a network and a study the scored survivors bear",
     "anti_overfit": "four models learn from scored survivors; one look at the test opens a gate, or there is no signal",
+    "pipeline": "steps 1 to 6 one after another, in one folder; only what changed runs again",
     "supervise": "run an mpirun command to its end, over lost hosts",
     "bench": "measure the devices of all ranks, or this program against another",
 }

@@ -222,6 +222,21 @@ def from_toml(cls: type[T], text: str, source: str = "stored configuration") -> 
     return cls(**{name: value for name, (value, _) in _file_layer(cls, text, source).items()})
 
 
+def judge(cls: type[_Dataclass], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Values by option name of what TOML or JSON holds for them, decimals as Decimal. Raises UsageError for an unknown key
+    and for a value that does not fit; it names `where`."""
+    entries = {entry.name: entry for entry in describe(cls)}
+    values: dict[str, Any] = {}
+    for key, raw in given.items():
+        name = key.replace("-", "_")
+        if name not in entries:
+            raise UsageError(f"{where}: unknown key {_brief(key)}{suggestion(name, entries)}; remove or correct it.")
+        if name in values:
+            raise UsageError(f"{where}: {name} stands there twice, with - and with _; keep one.")
+        values[name] = _judge(entries[name], raw, f"{where}: {name}", _from_toml)
+    return values
+
+
 def parse_int(text: str) -> int:
     """An integer as people write it: 4_294_967_296, 0x1F, 0b101, 2**32, 2**32-1, 1e6, 4.3e9. Raises ValueError.
 
@@ -376,22 +391,11 @@ def _file_layer(cls: type[_Dataclass], text: str, source: str) -> dict[str, tupl
         data = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{source}: it is not valid TOML: {error}.") from error
-    entries = {entry.name: entry for entry in describe(cls)}
-    steps = {*STEPS, _step(cls)} - entries.keys()
+    steps = {*STEPS, _step(cls)} - {entry.name for entry in describe(cls)}
     tables = {name: data.pop(name) for name in steps if isinstance(data.get(name), dict)}
-    layer = {}
+    layer: dict[str, tuple[Any, str]] = {}
     for where, table in ((source, data), (f"{source}: [{_step(cls)}]", tables.get(_step(cls), {}))):
-        seen = set()
-        for key, raw in table.items():
-            name = key.replace("-", "_")
-            if name not in entries:
-                raise UsageError(
-                    f"{where}: unknown key {_brief(key)}{suggestion(name, entries)}; remove or correct it."
-                )
-            if name in seen:
-                raise UsageError(f"{where}: {name} stands there twice, with - and with _; keep one.")
-            seen.add(name)
-            layer[name] = (_judge(entries[name], raw, f"{where}: {name}", _from_toml), source)
+        layer |= {name: (value, source) for name, value in judge(cls, table, where).items()}
     return layer
 
 

@@ -192,7 +192,12 @@ def _of_models(folder: Path, o: PredictOptions, stored: str) -> Pool:
     gate = attributes.get("gate")
     if gate is None:
         raise UsageError(f"{folder}: the study is not through; give its command again, then predict")
+    identity = {"step": "predict", "models": attributes["payload_hash"], "count": o.count}
+    own = o.output_dir or Path("results") / f"predict-{identity_hash(identity)[:8]}"
     if gate != "open":
+        # An answer, so it has a summary.
+        own.mkdir(parents=True, exist_ok=True)
+        write_json(own / "summary.json", {"exit_code": int(ExitCode.NOTHING_FOUND), "verdict": "no signal"})
         raise NoSignal(
             f"{folder}: its gate is closed, p = {format_log10(float(attributes['log10_p']))}: there is no signal, and no pool is better "
             "than any other"
@@ -204,10 +209,9 @@ def _of_models(folder: Path, o: PredictOptions, stored: str) -> Pool:
     )  # fmt: skip
     k = int(attributes["pool_size"])
     now, tested = ranking(scores["score"])[:k], ranking(scores["tested"])[:k]
-    identity = {"step": "predict", "models": attributes["payload_hash"], "count": o.count}
     return Pool(
         read, str(attributes["chosen"]), now, tested, scores["score"][now], int(attributes["test_start"]), int(attributes["test_end"]),
-        identity, o.output_dir or Path("results") / f"predict-{identity_hash(identity)[:8]}", stored,
+        identity, own, stored,
     )  # fmt: skip
 
 
@@ -277,6 +281,7 @@ def _run_pool(o: PredictOptions, pool: Pool) -> ExitCode:
     summary = {
         "exit_code": 0, "verdict": "predicted", "model": pool.model, "pool_size": k, "draw": after, "values": len(head),
         "probability": expected, "chance": len(head) * chance, "backtest": backtest,
+        "likeliest": [{"value": int(row["value"]), "probability": float(row["probability"])} for row in head[:SHOWN]],
         "first_ranked": {name: int(first_ranked[name]) for name in ("seed", "skip", "offset", "window_start")},
     }  # fmt: skip
     with Ledger.open(pool.folder / "ledger.sqlite", pool.identity), EventLog(pool.folder / "events.jsonl") as events:

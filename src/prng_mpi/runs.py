@@ -135,17 +135,23 @@ def read(folder: Path) -> Run:
         done, chunks, hits = tuple(ledger.done()), tuple(ledger.chunks()), ledger.hits()
         audits, unchecked = tuple(ledger.audits()), tuple(ledger.unchecked())
     start, events = _events(folder / "events.jsonl")
-    asked, unit = _asked(identity, folder)
+    asked, unit = _asked(identity, start, folder)
     return Run(
         folder, time.time(), identity, asked, unit, done, chunks, attempts, audits, unchecked, hits, start, tuple(events),
         _summary(folder / "summary.json"), pid,
     )  # fmt: skip
 
 
+<<<<<<< HEAD
 def _asked(identity: dict[str, Any], folder: Path) -> tuple[tuple[int, int], str]:
     if "trials" in identity:
         # Each model of a study of models is fitted once more at its end.
         return (0, int(identity["trials"]) + len(identity.get("models", ()))), "trials"
+=======
+def _asked(identity: dict[str, Any], start: dict[str, Any], folder: Path) -> tuple[tuple[int, int], str]:
+    if "trials" in identity:
+        return (0, int(start.get("trials", identity["trials"]))), "trials"
+>>>>>>> main
     if "seeds" in identity:
         first, end = identity["seeds"]
         return (int(first), int(end)), "seeds"
@@ -153,6 +159,8 @@ def _asked(identity: dict[str, Any], folder: Path) -> tuple[tuple[int, int], str
         return (0, int(identity["jobs"])), "jobs"
     if "survivors" in identity:
         return (0, int(identity["survivors"])), "survivors"
+    if inside := sorted(folder.glob("*/ledger.sqlite"), key=lambda path: path.stat().st_mtime):
+        raise UsageError(f"{folder} is of a pipeline: name the folder of one of its steps, such as {inside[-1].parent}")
     raise UsageError(f"{folder} is of a step that has no progress to show: its results are in summary.json")
 
 

@@ -48,10 +48,10 @@ class Finished:
     pid: int = field(default=0, compare=False)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies: no orphans after a lost daemon (Linux)."""
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Ask the kernel for a signal to this process when its parent dies: no orphans after a lost daemon (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def without_launcher(environ: Mapping[str, str]) -> dict[str, str]:

@@ -136,7 +136,7 @@ def lines(look: Run, width: int, height: int) -> list[str]:
 
 def _search(look: Run) -> str:
     i = look.identity
-    if "recipe" not in i:
+    if "skips" not in i:
         return f"{i.get('step', 'a step')}, {look.n_asked} {look.unit}  [{look.search[:8]}]"
     need = f", {look.start['need']} of {look.start['draws']} draws must match" if "need" in look.start else ""
     return (

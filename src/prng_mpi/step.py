@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import platform
 import signal
@@ -75,7 +76,7 @@ def _hear(number: int, frame: Any) -> None:
     _asked_last = now
 
 
-def _listen_for_signals(rank: int) -> None:
+def listen_for_signals(rank: int) -> None:
     """Root counts what the user asks; the others hear it from root, as mpirun passes SIGUSR1 and SIGUSR2 to every rank."""
     for number, handler in ((signal.SIGINT, _hear), (signal.SIGUSR1, _hear), (signal.SIGUSR2, _look)):
         signal.signal(number, signal.SIG_IGN if rank else handler)
@@ -96,7 +97,7 @@ def main(
     flags, so --help and a bad flag end the job without MPI; the file and the environment are root's alone."""
     rank, size = comms.launched() or (0, 1)
     spawn.die_with_parent()
-    _listen_for_signals(rank)
+    listen_for_signals(rank)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere if rank else sys.stdout):
         try:
             config.load(options, argv, environ={}, read_file=lambda _: "")
@@ -136,6 +137,13 @@ def main(
     except BaseException as e:  # noqa: BLE001
         traceback.print_exc()
         comm.die(ExitCode.ABORTED, f"{type(e).__name__}: {e}; the same command resumes")
+
+
+def options_of(name: str) -> type[Any]:
+    """The options of the step of that name, which need neither MPI nor a device."""
+    module = importlib.import_module(f"prng_mpi.{name}")
+    options: type[Any] = next(each for each in vars(module).values() if getattr(each, "STEP", "") == name)
+    return options
 
 
 def _load(options: type[Any], argv: list[str] | None) -> config.Loaded[Any]:

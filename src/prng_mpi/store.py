@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,12 +174,14 @@ class Results:
         return pandas.DataFrame({n: np.char.decode(c) if c.dtype.kind == "S" else c for n, c in columns.items()})
 
 
-def open_results(path: Path | str) -> Results:
-    """Read a results.h5, given as that file or as the folder of the run. The file is closed again.
+@contextlib.contextmanager
+def _reading(path: Path | str, step: str) -> Iterator[tuple[Path, h5py.File, dict[str, Any]]]:
+    """A results.h5, given as that file or as the folder of the run, its path and root attributes; what goes wrong while it is
+    open means that it can't be trusted.
 
     Raises:
         UsageError: no such file.
-        IntegrityError: not such a file, damaged, or its payload_hash does not hold.
+        IntegrityError: not such a file, or damaged.
     """
     import h5py
 
@@ -187,30 +189,40 @@ def open_results(path: Path | str) -> Results:
     if path.is_dir():
         path /= "results.h5"
     if not path.is_file():
-        raise UsageError(f"{path} does not exist; name the results.h5 of a finished run")
+        raise UsageError(f"{path} does not exist; name the results.h5 of a finished {step}")
     try:
         with h5py.File(path, "r") as file:
             attributes = {name: _plain(value) for name, value in file.attrs.items()}
             version = attributes.get("schema_version")
             if version != SCHEMA_VERSION:
                 raise ValueError(f"it has schema {version}, and this program reads {SCHEMA_VERSION}")
-            if file["survivors"].dtype != SURVIVOR:
-                raise ValueError("its survivors have other columns")
-            tables = {name: file[name][:] for name in ("survivors", "chunks", "ranks")}
-            bars = {name: file["match_histogram"][name][:] for name in ("matches", "observed", "expected")}
-            paths = {name: values[:] for name, values in file["paths"].items()} if "paths" in file else {}
-        survivors = tables["survivors"]
+            yield path, file, attributes
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
+        ) from error
+
+
+def open_results(path: Path | str) -> Results:
+    """Read a results.h5, given as that file or as the folder of the run. The file is closed again.
+
+    Raises:
+        UsageError: no such file.
+        IntegrityError: not such a file, damaged, or its payload_hash does not hold.
+    """
+    with _reading(path, "run") as (place, file, attributes):
+        if file["survivors"].dtype != SURVIVOR:
+            raise ValueError("its survivors have other columns")
+        tables = {name: file[name][:] for name in ("survivors", "chunks", "ranks")}
+        bars = {name: file["match_histogram"][name][:] for name in ("matches", "observed", "expected")}
+        paths = {name: values[:] for name, values in file["paths"].items()} if "paths" in file else {}
         known = attributes.get("payload_hash")
-        if known is not None and known != payload_hash(survivors, attributes["identity_hash"]):
+        if known is not None and known != payload_hash(tables["survivors"], attributes["identity_hash"]):
             raise ValueError("its survivors are not those its payload_hash was made of")
         histogram = np.zeros(len(bars["matches"]), [(name, values.dtype) for name, values in bars.items()])
         for name, values in bars.items():
             histogram[name] = values
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise IntegrityError(
-            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
-        ) from error
-    return Results(path, **tables, histogram=histogram, paths=paths, attributes=attributes)
+    return Results(place, **tables, histogram=histogram, paths=paths, attributes=attributes)
 
 
 def read_results(path: Path) -> tuple[NDArray[np.void], dict[str, Any]]:
@@ -307,38 +319,27 @@ def open_scores(path: Path | str) -> Scores:
         UsageError: no such file.
         IntegrityError: not such a file, or damaged.
     """
-    import h5py
-
-    path = Path(path)
-    if path.is_dir():
-        path /= "results.h5"
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist; name the results.h5 of a finished full_scoring")
-    try:
-        with h5py.File(path, "r") as file:
-            attributes = {name: _plain(value) for name, value in file.attrs.items()}
-            version = attributes.get("schema_version")
-            if version != SCHEMA_VERSION:
-                raise ValueError(f"it has schema {version}, and this program reads {SCHEMA_VERSION}")
-            if (file["survivors"].dtype, file["cuts"].dtype) != (SURVIVOR, CUT):
-                raise ValueError("its survivors or cuts have other columns")
-            texts = [
-                tuple(map(str, file[where].attrs[what]))
-                for where, what in (("features", "names"), ("features", "units"), ("history", "names"))
-            ]
-            return Scores(
-                path, file["survivors"][:], file["cuts"][:], texts[0], texts[1], file["features"][:], texts[2],
-                file["history"][:], file["labels"][:], attributes,
-            )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise IntegrityError(
-            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
-        ) from error
+    with _reading(path, "full_scoring") as (place, file, attributes):
+        if (file["survivors"].dtype, file["cuts"].dtype) != (SURVIVOR, CUT):
+            raise ValueError("its survivors or cuts have other columns")
+        texts = [
+            tuple(map(str, file[where].attrs[what]))
+            for where, what in (("features", "names"), ("features", "units"), ("history", "names"))
+        ]
+        return Scores(
+            place, file["survivors"][:], file["cuts"][:], texts[0], texts[1], file["features"][:], texts[2],
+            file["history"][:], file["labels"][:], attributes,
+        )  # fmt: skip
 
 
 def open_attributes(path: Path | str, step: str) -> dict[str, Any]:
-    """The root attributes of a step's results.h5, given as that file or as the folder of the run; what was a mapping or list
-    as JSON.
+    """The root attributes of a step's results.h5; as `open_tables`."""
+    return open_tables(path, step, tables=False)[1]
+
+
+def open_tables(path: Path | str, step: str, tables: bool = True) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:
+    """The tables (n,) by name, unless they are not wanted, and the root attributes of a step's results.h5, given as that file or as
+    the folder of the run; what was a mapping or list as JSON.
 
     Raises:
         UsageError: no such file, or one of another step.
@@ -346,31 +347,12 @@ def open_attributes(path: Path | str, step: str) -> dict[str, Any]:
     """
     import h5py
 
-    path = Path(path)
-    if path.is_dir():
-        path /= "results.h5"
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist; name the folder of a finished {step}")
-    try:
-        with h5py.File(path, "r") as file:
-            attributes = {name: _plain(value) for name, value in file.attrs.items()}
+    with _reading(path, step) as (place, file, attributes):
         there = json.loads(attributes["identity"]).get("step", "sieve")
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise IntegrityError(
-            f"{path} can't be trusted ({error}); give the run's command again to rewrite it"
-        ) from error
-    if there != step:
-        raise UsageError(f"{path} is of {there}; name the folder of a finished {step}")
-    return attributes
-
-
-def open_tables(path: Path | str, step: str) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:
-    """The tables (n,) by name and the root attributes of what `write_tables` wrote for a step; raises as `open_attributes`."""
-    import h5py
-
-    attributes, path = open_attributes(path, step), Path(path)
-    with h5py.File(path / "results.h5" if path.is_dir() else path, "r") as file:
-        return {name: values[:] for name, values in file.items() if isinstance(values, h5py.Dataset)}, attributes
+        if there != step:
+            raise UsageError(f"{place} is of {there}; name the folder of a finished {step}")
+        found = {name: values[:] for name, values in file.items() if tables and isinstance(values, h5py.Dataset)}
+        return found, attributes
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:

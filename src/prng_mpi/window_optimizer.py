@@ -354,9 +354,10 @@ def _row(result: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(v.encode() if isinstance(v := values[name], str) else v for name in TRIAL.names or ())
 
 
-def sieve_flags(t: Trial) -> list[str]:
-    """The flags of a sieve that looks for what a trial did, and keeps all survivors."""
+def sieve_flags(t: Trial, seeds: spaces.Space) -> list[str]:
+    """The flags of a sieve that looks for what a trial did in the same draws, among the same seeds, and keeps all survivors."""
     values = {
+        "seeds": seeds.text,
         "recipe": t.recipe, "direction": t.direction, "window": t.window, "window-start": t.window_start,
         "skip-min": t.skip_min, "skip-max": t.skip_max, "offset-max": t.offset_max, "threshold": t.threshold,
     } | ({} if t.session == ALL else {"sessions": t.session}) | ({} if t.strategy == CONSTANT else {"hybrid": t.strategy})  # fmt: skip
@@ -430,7 +431,7 @@ def _weigh(plan: Plan, course: Course[Trial], number: int) -> tuple[dict[str, An
     summary = {
         "verdict": verdict, "warning": warning,
         "best": {"trial": asdict(trial), "objective": look.objective, "look": asdict(look), "survivor": found,
-                 "sieve": sieve_flags(trial)},
+                 "sieve": sieve_flags(trial, plan.ground.seeds[trial.recipe])},
         "decoys": {
             "best_objective": worst[1], "best_trial": worst[0], "mean_objective": means["decoy_objective"],
             "real_mean_objective": means["objective"], "real_above": above,

@@ -12,6 +12,7 @@ mkdir "$lines"
 cd "$work"
 java --add-opens java.base/java.util.concurrent=ALL-UNNAMED --add-exports jdk.random/jdk.random=ALL-UNNAMED \
     --add-modules jdk.random "$here/Jdk.java" >"$lines/Jdk.java.lines"
+java "$here/History.java" >"$here/../histories/java.nextInt.json"
 g++ -std=c++17 -O2 -Wall -Wextra -o std "$here/libstdcxx.cpp"
 ./std >"$lines/libstdcxx.cpp.lines"
 gcc -O2 -Wall -Wextra -o gsl "$here/gsl.c" -lgsl -lgslcblas -lm
