@@ -120,6 +120,9 @@ def run(o: ReportOptions) -> ExitCode:
 
 def compose(folder: Path) -> Page:
     """The report of a run, whatever its step. Raises UsageError, IntegrityError."""
+    said = runs.summary(folder / "summary.json")
+    if said is not None and "steps" in said:
+        return study_pages.pipeline(folder, said)
     run = runs.read(folder)
     if make := study_pages.PAGES.get(run.identity.get("step", "")):
         return make(run)

@@ -138,20 +138,13 @@ def read(folder: Path) -> Run:
     asked, unit = _asked(identity, start, folder)
     return Run(
         folder, time.time(), identity, asked, unit, done, chunks, attempts, audits, unchecked, hits, start, tuple(events),
-        _summary(folder / "summary.json"), pid,
+        summary(folder / "summary.json"), pid,
     )  # fmt: skip
 
 
-<<<<<<< HEAD
-def _asked(identity: dict[str, Any], folder: Path) -> tuple[tuple[int, int], str]:
-    if "trials" in identity:
-        # Each model of a study of models is fitted once more at its end.
-        return (0, int(identity["trials"]) + len(identity.get("models", ()))), "trials"
-=======
 def _asked(identity: dict[str, Any], start: dict[str, Any], folder: Path) -> tuple[tuple[int, int], str]:
     if "trials" in identity:
         return (0, int(start.get("trials", identity["trials"]))), "trials"
->>>>>>> main
     if "seeds" in identity:
         first, end = identity["seeds"]
         return (int(first), int(end)), "seeds"
@@ -185,7 +178,8 @@ def _events(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return start, events
 
 
-def _summary(path: Path) -> dict[str, Any] | None:
+def summary(path: Path) -> dict[str, Any] | None:
+    """What a summary.json says, None where there is none. Raises IntegrityError."""
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:

@@ -7,7 +7,10 @@ from __future__ import annotations
 import shlex
 import tomllib
 from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -148,6 +151,38 @@ def models(run: Run) -> Page:
     words = "A signal: the gate is open" if opened else "No signal: the gate is closed", _gate(said)
     label, tone = ("signal", "found") if opened else ("no signal", "chance")
     return _page(run, attributes, label, tone, words, facts, drawn, "", _models(said), failed)
+
+
+def pipeline(folder: Path, said: dict[str, Any]) -> Page:
+    """The report of a pipeline: its steps, and links to their reports where these are written. said: its summary."""
+    steps, tones = said["steps"], {"signal": "found", "unfinished": "candidate"}
+    rows = [
+        (each["number"], each["name"], each["state"], "" if each["exit_code"] is None else each["exit_code"], duration(each["seconds"] or 0.0),
+         each["statement"])
+        for each in steps
+    ]  # fmt: skip
+    listed = []
+    for each in steps:
+        place = Path(each["folder"])
+        # Relative, so that the folder may be moved with all that is in it.
+        if (folder / place.name / "report.html").is_file():
+            listed.append(f'<li><a href="{escape(quote(place.name))}/report.html">{escape(place.name)}</a></li>')
+        elif each["name"] in ("sieve", *PAGES) and (folder / place.name / "summary.json").is_file():
+            listed.append(
+                f"<li>not written: <code>python -m prng_mpi.report {escape(str(folder / place.name))}</code></li>"
+            )
+    table = page.table(("step", "name", "state", "exit code", "time", "what it says"), rows, {0, 1, 2, 5})
+    looks = f"{said['test_looks']}" + (", each of which counts" if said["test_looks"] > 1 else "")
+    facts = (
+        ("looks at the test", looks),
+        ("time", duration(said["wall_seconds"])),
+        ("exit code", f"{said['exit_code']}"),
+    )
+    titles = {"signal": "A signal", "no signal": "No signal", "unfinished": "Not at its end"}
+    return Page(
+        f"pipeline, {folder}", said["verdict"], tones.get(said["verdict"], "chance"), titles.get(said["verdict"], "Done"),
+        (f"{said['statement']}.",), facts, (), "", f"<h2>Steps</h2>{table}<h2>Their reports</h2><ul>{''.join(listed)}</ul>",
+    )  # fmt: skip
 
 
 # The reports by the name of the step.
