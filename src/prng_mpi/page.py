@@ -58,7 +58,7 @@ letter-spacing:.06em;color:var(--mark);border:1px solid var(--mark);padding:.1re
 dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}figure{margin:0 0 .5rem}figure svg{width:100%;height:auto;display:block}
 figcaption{color:var(--faint);font-size:.9rem}.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}th{color:var(--faint);font-weight:600}
-td.text,th.text{text-align:left}td.wide{white-space:normal}pre{background:var(--panel);padding:.8rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem}
+td.text,th.text{text-align:left}td.text:last-child{white-space:normal;min-width:8rem}a{color:var(--blue)}pre{background:var(--panel);padding:.8rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem}
 code{font-family:ui-monospace,monospace}.next{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
 """
 
