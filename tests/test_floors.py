@@ -18,7 +18,7 @@ FLOORS = {
     0: "admission analysis checks errors records config history hybrid jobfile kernels observations progress recipes scheduler "
     "features learning search spaces statistics profiles windows",
     1: "comm spawn hostfile memory segment ledger store study devices models",
-    2: "startup farm audits display step findings siblings router runs figures facts trials course streams shares fits pools",
+    2: "startup farm audits display step findings siblings router runs figures facts trials course streams shares fits pools page study_pages",
     3: "sieve bench recover need predict identify jobs status coverage report doctor window_optimizer full_scoring scorer_meta adaptive_meta anti_overfit pipeline supervise __main__ __init__",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
@@ -27,7 +27,8 @@ BESIDE = {("store", "ledger"), ("audits", "farm"), ("comm", "memory"), ("comm", 
           ("display", "farm"), ("findings", "display"), ("findings", "siblings"), ("router", "farm"), ("router", "findings"), ("trials", "course"),
           ("trials", "farm"), ("trials", "findings"), ("trials", "router"), ("course", "display"), ("course", "farm"),
           ("course", "step"), ("shares", "step"), ("shares", "display"), ("fits", "course"), ("fits", "farm"), ("fits", "router"),
-          ("pools", "streams")}  # fmt: skip
+          ("pools", "streams"), ("page", "display"), ("page", "figures"), ("page", "runs"), ("study_pages", "display"), ("study_pages", "figures"),
+          ("study_pages", "page"), ("study_pages", "runs")}  # fmt: skip
 OWNERS = {"mpi4py": {"comm"}, "h5py": {"store"}, "cupy": {"devices.gpu"}, "matplotlib": {"figures"}, "optuna": {"study"},
           "torch": {"full_scoring", "models"}, "lightgbm": {"models"}, "xgboost": {"models"}, "catboost": {"models"}, "array_api_compat": {"features"},
           "numpy": None}  # fmt: skip

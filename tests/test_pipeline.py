@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 import planted
 import truths
-from prng_mpi import config, pipeline, spawn, step
+from prng_mpi import config, page, pipeline, report, spawn, step
 from prng_mpi.errors import ExitCode, UsageError
 from prng_mpi.pipeline import STAGES, PipelineOptions
 from support import TOP, environment, events, uniform, until, write_draws
@@ -133,6 +134,21 @@ def test_all_steps_in_order_each_in_its_folder(rig: Rig) -> None:
     assert kinds == ["start", *["step_started", "step_ended"] * len(STAGES), "final"]
     assert (rig.summary["verdict"], rig.summary["exit_code"]) == ("signal", 0)
     assert "SIGNAL: step 5-anti_overfit: gate open: 9 of 10 draws" in said
+
+
+def test_its_report_has_the_steps_and_links_to_theirs(rig: Rig) -> None:
+    rig()
+    (rig.run_folder / "2-sieve" / "report.html").write_text("")
+    made = report.compose(rig.run_folder)
+    text = page.html(made)
+    assert (made.label, made.tone, made.title) == ("signal", "found", "A signal")
+    assert "gate open: 9 of 10 draws" in made.sentences[0]
+    assert re.findall(r'href="([^"]*)"', text) == ["2-sieve/report.html"]
+    for stage in STAGES:
+        assert f">{stage.name}</td>" in text
+    # Of steps that have a report those that are not written are named with the command.
+    commands = re.findall(r"prng_mpi.report ([^<]*)", text)
+    assert [Path(each).name for each in commands] == ["1-window_optimizer", "2.5-scorer_meta", "5-anti_overfit"]
 
 
 def test_only_some_steps(rig: Rig) -> None:

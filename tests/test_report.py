@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import json
 import re
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +20,10 @@ from prng_mpi.figures import Figure
 from prng_mpi.ledger import Attempt
 from prng_mpi.statistics import clopper_pearson, log10_tails
 from prng_mpi.store import open_results
+from report_cases import MOST_BYTES, Reader, assert_shown, assert_whole, browse, needs_chromium, table, written
 from support import TOP, Run, environment, run_sieve, uniform, until, write_draws
 
 JAVA = ("--recipe", "java.nextInt", "--method", "lanes", "--chunk-seconds", 0.01)
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-MOST_BYTES = 5_000_000
 
 
 @pytest.fixture(scope="module")
@@ -65,68 +56,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def drawn(folder: Path) -> dict[str, Figure]:
-    return {figure.name: figure for figure in report.draw(report.gather(folder))}
-
-
-def table(figure: Figure) -> dict[str, list[Any]]:
-    """The columns of a figure's CSV; numbers where all are."""
-    rows = list(csv.reader(io.StringIO(figure.csv)))
-    columns: dict[str, list[Any]] = {}
-    for name, values in zip(rows[0], zip(*rows[1:], strict=True), strict=True):
-        try:
-            columns[name] = [float(value) for value in values]
-        except ValueError:
-            columns[name] = list(values)
-    return columns
-
-
-def page(folder: Path) -> str:
-    evidence = report.gather(folder)
-    return report.page(evidence, report.draw(evidence))
-
-
-class Reader(HTMLParser):
-    """What a page consists of: open tags, what it refers to, ids, text, attributes of the verdict."""
-
-    VOID = ("meta", "br", "link", "img")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.refers: list[str] = []
-        self.ids: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-        self.verdict = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
-                self.refers.append(value or "")
-            self.refers += re.findall(r"url\(([^)]*)\)", value or "")
-            if name == "id":
-                self.ids.append(value or "")
-            if name == "data-verdict":
-                self.verdict = value or ""
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "style":
-            self.refers += re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", data)
-        else:
-            self.text += data
+    return {figure.name: figure for figure in report.compose(folder).figures}
 
 
 NAMES = ("found", "null", "loose", "hybrid", "killed")
@@ -134,21 +64,7 @@ NAMES = ("found", "null", "loose", "hybrid", "killed")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_is_whole_and_needs_nothing_else(name: str, folders: dict[str, Path]) -> None:
-    text = page(folders[name])
-    assert len(text.encode()) < MOST_BYTES
-    read = Reader(text)
-    assert read.open == []
-    assert all(ref.startswith("#") for ref in read.refers), read.refers
-    assert not {"script", "img", "link", "iframe"} & set(read.tags)
-    # Parts of a drawing are referred to by id, so no two drawings may share one.
-    assert len(set(read.ids)) == len(read.ids)
-    assert {ref[1:] for ref in read.refers} <= set(read.ids)
-    assert read.tags.count("figure") == read.tags.count("figcaption") == read.tags.count("svg") >= 3
-    assert "prefers-color-scheme:dark" in text and "@media print" in text
-    # Every colour of a drawing follows the page.
-    inside = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
-    assert "var(--ink)" in inside
-    assert set(re.findall(r"#[0-9a-f]{6}\b", inside)) <= {"#ffffff"}
+    assert_whole(written(folders[name]))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +80,7 @@ def test_the_page_is_whole_and_needs_nothing_else(name: str, folders: dict[str, 
 def test_the_verdict_comes_first_and_is_the_run_s(
     name: str, verdict: str, title: str, words: tuple[str, ...], folders: dict[str, Path]
 ) -> None:
-    text = page(folders[name])
+    text = written(folders[name])
     read = Reader(text)
     assert read.verdict == verdict
     if name != "killed":
@@ -278,7 +194,7 @@ def test_a_drawing_is_the_same_each_time_and_well_formed(folders: dict[str, Path
 def test_what_users_wrote_is_text(folders: dict[str, Path], tmp_path: Path) -> None:
     odd = tmp_path / "<script>alert(1)</script>"
     shutil.copytree(folders["null"], odd)
-    read = Reader(page(odd))
+    read = Reader(written(odd))
     assert "script" not in read.tags and "<script>alert(1)" in read.text
 
 
@@ -326,71 +242,25 @@ def test_refusals(words: tuple[str, ...], said: str) -> None:
 def test_without_matplotlib_it_says_what_to_install(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"prng-mpi\[report\]"):
-        report.draw(report.gather(folders["null"]))
+        report.compose(folders["null"])
 
 
-PROBE = """<script>
-const errors = [], requests = [];
-addEventListener("securitypolicyviolation", e => requests.push(e.blockedURI));
-addEventListener("error", e => errors.push(String(e.message)));
-addEventListener("load", () => {
-  const figures = [...document.querySelectorAll("figure svg")].map(svg => {
-    const shapes = [...svg.querySelectorAll("path, rect, use, text")].map(s => s.getBoundingClientRect());
-    return {width: svg.getBoundingClientRect().width, height: svg.getBoundingClientRect().height,
-            shapes: shapes.filter(b => b.width > 0 || b.height > 0).length};
-  });
-  const out = {errors, figures, requests,
-    scroll: document.documentElement.scrollWidth, width: innerWidth,
-    paper: getComputedStyle(document.body).backgroundColor};
-  document.title = "PROBE" + btoa(JSON.stringify(out));
-});
-</script>"""
-
-
-@pytest.fixture
-def look(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    def look(text: str, *flags: str) -> dict[str, Any]:
-        """What headless Chromium makes of a page."""
-        path = tmp_path / "page.html"
-        # The page's own policy forbids every request and script; for this look, all but the probe.
-        policy = "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        path.write_text(text.replace(report._POLICY, "").replace("<head>", f"<head>{policy}{PROBE}"))
-        done = subprocess.run(
-            [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-             "--enable-logging=stderr", "--window-size=1000,900", *flags, "--dump-dom", path.as_uri()],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        found = re.search(r"<title>PROBE([^<]*)", done.stdout)
-        assert found, done.stderr
-        value: dict[str, Any] = json.loads(base64.b64decode(found[1]))
-        value["console"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return value
-
-    return look
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium); the page is parsed instead")
+@needs_chromium
 @pytest.mark.parametrize("name", NAMES)
-def test_in_a_browser(name: str, folders: dict[str, Path], look: Callable[..., dict[str, Any]]) -> None:
-    text = page(folders[name])
-    seen = look(text)
-    assert (seen["errors"], seen["console"], seen["requests"]) == ([], [], [])
-    assert len(seen["figures"]) == text.count("<figure>")
-    for figure in seen["figures"]:
-        assert figure["width"] > 600 and figure["height"] > 60 and figure["shapes"] > 8
-    # Nothing makes the page itself scroll sideways.
-    assert seen["scroll"] <= seen["width"]
-    assert seen["paper"] == "rgb(255, 255, 255)"
+def test_in_a_browser(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    assert_shown(written(folders[name]), tmp_path)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium); the page is parsed instead")
-def test_in_a_dark_browser(folders: dict[str, Path], look: Callable[..., dict[str, Any]]) -> None:
-    assert look(page(folders["found"]), "--blink-settings=preferredColorScheme=0")["paper"] == "rgb(21, 23, 26)"
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium); the page is parsed instead")
-def test_the_browser_would_tell(look: Callable[..., dict[str, Any]]) -> None:
-    seen = look(
-        "<html><head></head><body><img src='none.png'><script>console.error('x'); nothing()</script></body></html>"
+@needs_chromium
+def test_in_a_dark_browser(folders: dict[str, Path], tmp_path: Path) -> None:
+    assert (
+        browse(written(folders["found"]), tmp_path, "--blink-settings=preferredColorScheme=0")["paper"]
+        == "rgb(21, 23, 26)"
     )
+
+
+@needs_chromium
+def test_the_browser_would_tell(tmp_path: Path) -> None:
+    text = "<html><head></head><body><img src='none.png'><script>console.error('x'); nothing()</script></body></html>"
+    seen = browse(text, tmp_path)
     assert seen["errors"] and seen["console"] and len(seen["requests"]) == 1

@@ -314,7 +314,7 @@ class Tested:
 @dataclass(frozen=True, eq=False)
 class Look:
     """The one look at the test. chosen: the model that was chosen before; hits: u4 (N,) of the survivors among its draws, first to
-    first + draws - 1; tested: every model; pool: what the chosen one ranks first."""
+    first + draws - 1; chance: of one of them; tested: every model; pool: what the chosen one ranks first."""
 
     plan: Plan
     scores: Scores
@@ -322,6 +322,7 @@ class Look:
     hits: npt.NDArray[np.uint32]
     first: int
     draws: int
+    chance: float
     tested: dict[str, Tested]
     pool: PoolHits
 
@@ -373,7 +374,7 @@ def _look(plan: Plan, o: LearnOptions, good: dict[str, dict[str, Any]]) -> Look:
         judged = learning.judge(then, hits, draws, base, chance, plan.pool_size, plan.ground.seed)
         tested[name] = Tested(good[name], then, now, judged)
     rows = learning.ranking(tested[chosen].test)[: plan.pool_size]
-    return Look(plan, scores, chosen, hits, first, draws, tested, _pool(plan, rows, hits[rows], first, draws))
+    return Look(plan, scores, chosen, hits, first, draws, chance, tested, _pool(plan, rows, hits[rows], first, draws))
 
 
 def _predictions(plan: Plan, name: str, result: dict[str, Any]) -> npt.NDArray[np.float64]:
@@ -453,6 +454,7 @@ def _tables(look: Look) -> dict[str, tuple[npt.NDArray[np.void], str]]:
             (name.encode(), *pair) for pair in zip(map(str.encode, names), each.said["importance"], strict=True)
         ]
     groups = [learning.calibration(name, each.test, look.hits, look.draws) for name, each in look.tested.items()]
+    curves = [learning.roc(name, each.test, look.hits, look.draws, look.chance) for name, each in look.tested.items()]
     return {
         "scores": (score, "one row for each survivor, as the sieve has them; score: probability that the next draw is what it predicts, by the "
                    "chosen model as of the history's end; tested: the same as of the test cut"),
@@ -460,6 +462,7 @@ def _tables(look: Look) -> dict[str, tuple[npt.NDArray[np.void], str]]:
                     "these do as well; top: hits of the pool; error: mean squared error of shares, mean_error: that of predicting the mean"),
         "calibration": (np.concatenate(groups), "survivors by rank: predicted and observed share of hits; low, high: hits that calibrated "
                         "predictions leave in one of twenty cases"),
+        "roc": (np.concatenate(curves), "survivors by rank, on the test: ranked: so many first; positive: of these, with more hits than luck gives on average"),
         "importance": (np.array(importance, IMPORTANCE), "log10 likelihood that is lost on the cut of choice where a feature is shuffled"),
         "draws": (look.plan.streams.history.draws.astype([("draw", "<u4")]), "the history"),
     }  # fmt: skip

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prng_mpi.errors import UsageError
+from prng_mpi.learning import Measure
 from prng_mpi.ledger import Attempt, gaps
 from prng_mpi.progress import spread
 from prng_mpi.statistics import clopper_pearson, format_count, format_log10, poisson_interval
@@ -72,8 +73,10 @@ def themed(figure: Figure) -> str:
 
 
 @contextlib.contextmanager
-def _drawing(height: float, rows: int = 1, **more: Any) -> Iterator[tuple[Canvas, list[Axes], Callable[[], str]]]:
-    """A canvas with rows of axes, and what it looks like as SVG."""
+def _drawing(
+    height: float, rows: int = 1, columns: int = 1, **more: Any
+) -> Iterator[tuple[Canvas, list[Axes], Callable[[], str]]]:
+    """A canvas with axes in rows and columns, and what it looks like as SVG."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure as Canvas
@@ -83,7 +86,7 @@ def _drawing(height: float, rows: int = 1, **more: Any) -> Iterator[tuple[Canvas
         ) from error
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "prng_mpi"}):
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
-        axes = [ax for row in canvas.subplots(rows, 1, squeeze=False, **more) for ax in row]
+        axes = [ax for row in canvas.subplots(rows, columns, squeeze=False, **more) for ax in row]
 
         def svg() -> str:
             out = io.StringIO()
@@ -382,8 +385,9 @@ def _retried(a: Attempt) -> bool:
     return a.outcome == "done" and a.attempt > 1
 
 
-def chunks(t: Timeline) -> Figure:
-    """When each device computed which chunk, and how it ended."""
+def chunks(t: Timeline, what: str = "Chunks", but: str = "") -> Figure:
+    """When each device computed which chunk, and how it ended. what: chunks are, to people;
+    but: when devices may pause."""
     unit, name = _time_axis(t)
     kinds = (("done", BLUE, "", lambda a: a.outcome in ("done", "duplicate") and a.attempt == 1), ("done after a failure elsewhere", ORANGE, "//", _retried),
              ("failed or late", RED, "xx", _failed), ("cut off with its run", FAINT, "--", lambda a: a.outcome == "lost"), ("running", GREEN, "..", lambda a: a.outcome is None))  # fmt: skip
@@ -411,8 +415,8 @@ def chunks(t: Timeline) -> Figure:
         "outcome": [a.outcome or "running" for a in t.attempts],
     }  # fmt: skip
     return Figure(
-        "chunks", "Chunks: who computed when",
-        "If nothing is wrong, rows are filled from end to end, and all end at nearly the same time.", drawing, _csv(**table),
+        "chunks", f"{what}: who computed when",
+        f"If nothing is wrong, rows are filled from end to end{but}, and all end at nearly the same time.", drawing, _csv(**table),
     )  # fmt: skip
 
 
@@ -446,6 +450,214 @@ def coverage(done: Sequence[tuple[int, int]], asked: tuple[int, int]) -> Figure:
     return Figure(
         "coverage", "Coverage of the seeds", "If nothing is missing, the strip is filled from end to end.", drawing,
         _csv(first=[str(e) for e in edges[:-1]], last=[str(e - 1) for e in edges[1:]], share_done=share),
+    )  # fmt: skip
+
+
+# -- what a study tried ------------------------------------------------------------------------------------------------------
+
+
+def history(
+    real: Floats, decoy: Floats | None, says: Sequence[str], line: float, line_says: str, unit: str, note: str
+) -> Figure:
+    """Objectives of trials in their order, nan where a trial failed, and the best so far.
+
+    real, decoy: (n,), and what they are; line: a value to hold them against, and what it says; unit: of
+    the objective; note: what to expect if nothing is there."""
+    at = np.arange(len(real))
+    kinds = [(says[0], real, BLUE, "o", BLUE, 4.5)]
+    if decoy is not None:
+        kinds.append((says[1], decoy, ORANGE, "D", "none", 6.5))
+    values = np.concatenate([each for _, each, *_ in kinds])
+    values = np.append(values[np.isfinite(values)], line)
+    # A few that are worth much less than nothing do not push the others together.
+    top, tenth = float(values.max()), float(np.quantile(values, 0.1))
+    least = min(max(float(values.min()), tenth - 0.5 * (top - tenth)), line)
+    room = 0.08 * (top - least) or 1.0
+    with _drawing(3.7) as (_, (ax,), svg):
+        ax.axhline(line, color=INK, lw=1.3, ls="--", label=line_says)
+        for label, each, colour, marker, face, size in kinds:
+            ax.step(
+                at,
+                np.fmax.accumulate(each),
+                where="post",
+                color=colour,
+                lw=1.3,
+                alpha=0.8,
+                ls="-" if face == colour else ":",
+            )
+            shown = each >= least
+            ax.plot(at[shown], each[shown], marker, ms=size, color=colour, mfc=face, ls="", label=label)
+            below = each < least
+            ax.plot(at[below], np.full(below.sum(), least - room / 2), "v", ms=size, color=colour, mfc=face, ls="")
+        ax.set(ylim=(least - room, top + room), xlim=(-0.7, max(len(real) - 0.3, 1)), ylabel=unit,
+               xlabel="trial (lines: the best so far; triangle: below the axis)")  # fmt: skip
+        ax.locator_params(axis="x", integer=True)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        ax.grid(visible=False, axis="x")
+        drawing = svg()
+    columns = {"trial": at, "objective": real, "best": np.fmax.accumulate(real)}
+    if decoy is not None:
+        columns |= {"decoy": decoy, "decoy_best": np.fmax.accumulate(decoy)}
+    return Figure("history", "Trials in their order", note, drawing, _csv(**columns, line=np.full(len(real), line)))
+
+
+def parameters(
+    names: Sequence[str], real: Sequence[Measure], decoy: Sequence[Measure], says: Sequence[str], note: str
+) -> Figure:
+    """How closely the objective follows each parameter of a study, and that of decoys; says: what these are."""
+    order = np.argsort([-each.value for each in real], kind="stable")
+    at = np.arange(len(names))[::-1]
+    mine, theirs = [real[i] for i in order], [decoy[i] for i in order]
+    with _drawing(1.3 + 0.3 * len(names)) as (_, (ax,), svg):
+        ax.barh(at, [each.high for each in mine], 0.78, color=BAND, label="99 % of permuted objectives")
+        ax.barh(at, [each.value for each in mine], 0.36, color=BLUE, alpha=0.85, label=says[0])
+        ax.plot([each.value for each in theirs], at, "D", ms=6, color=ORANGE, mfc="none", mew=1.5, ls="", label=says[1])
+        ax.set(xlim=(0, 1), ylim=(-0.7, len(names) - 0.3), xlabel="rank correlation of parameter and objective")
+        ax.set_yticks(at, [names[i] for i in order], fontsize=8.5)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        ax.grid(visible=False, axis="y")
+        drawing = svg()
+    return Figure(
+        "parameters", "Importance of the study's parameters",
+        note,
+        drawing, _csv(parameter=[names[i] for i in order], real=[each.value for each in mine], band_high=[each.high for each in mine],
+                      p=[each.p for each in mine], decoy=[each.value for each in theirs]),
+    )  # fmt: skip
+
+
+# -- what models are worth -----------------------------------------------------------------------------------------------------
+
+MEASURES = {
+    "r2": "R², above 0 beats the mean", "auc": "AUC", "spearman": "Spearman's rank corr.", "top": "hits of the first-ranked",
+}  # fmt: skip
+
+
+def models(metrics: npt.NDArray[np.void]) -> Figure:
+    """Measures of each model beside what permuted labels give. metrics: rows with model, chosen, and of each of MEASURES value,
+    _low, _high, _p."""
+    rows = metrics[np.argsort(-metrics["chosen"].astype(np.int64), kind="stable")]
+    names = [name.decode() for name in rows["model"]]
+    at = np.arange(len(rows))[::-1]
+    with _drawing(1.5 + 0.42 * len(rows), columns=len(MEASURES), sharey=True) as (canvas, axes, svg):
+        for ax, (measure, says) in zip(axes, MEASURES.items(), strict=True):
+            low, high = rows[f"{measure}_low"], rows[f"{measure}_high"]
+            ax.barh(at, high - low, 0.5, left=low, color=BAND, edgecolor=FAINT, lw=0.7, label="99 % of permuted labels")
+            for chosen, marker, label in ((1, "o", "chosen before"), (0, "D", "others")):
+                own = rows["chosen"] == chosen
+                ax.plot(rows[measure][own], at[own], marker, ms=7, color=BLUE if chosen else ORANGE, ls="", label=label if own.any() else "",
+                        mfc=BLUE if chosen else "none", mew=1.5)  # fmt: skip
+            for y, p in zip(at, rows[f"{measure}_p"], strict=True):
+                ax.text(
+                    0.5,
+                    y + 0.3,
+                    f"p = {p:.2g}",
+                    transform=ax.get_yaxis_transform(),
+                    ha="center",
+                    va="bottom",
+                    fontsize=7.5,
+                    color=FAINT,
+                )
+            ax.set(ylim=(-0.5, len(rows) - 0.3), xlabel=says)
+            ax.margins(x=0.12)
+            ax.locator_params(axis="x", nbins=3)
+            ax.grid(visible=False, axis="y")
+        axes[0].set_yticks(at, names, fontsize=9)
+        canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        drawing = svg()
+    columns = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high", "_p")]
+    return Figure(
+        "models", "Models on the test, beside luck",
+        "If nothing is there, points lie within their bands; one p in a hundred is below 0.01 by chance. One true stream among thousands "
+        "moves R² and the first-ranked only.",
+        drawing, _csv(model=names, chosen=rows["chosen"], **{name: rows[name] for name in columns}),
+    )  # fmt: skip
+
+
+def roc(curves: Mapping[str, npt.NDArray[np.void]], chosen: str) -> Figure:
+    """Receiver operating characteristic of each model. curves: rows with ranked, positive, the last of them for all survivors."""
+    total, positives = (int(curves[chosen][name][-1]) for name in ("ranked", "positive"))
+    share = positives / max(total, 1)
+    ranked = np.linspace(0, total, 101)
+    # Of permuted labels the positives among the first-ranked are hypergeometric.
+    spread = 2.576 * np.sqrt(ranked * share * (1 - share) * (total - ranked) / max(total - 1, 1))
+    rates = {
+        name: (
+            (each["ranked"].astype(np.float64) - each["positive"]) / max(total - positives, 1),
+            each["positive"] / max(positives, 1),
+        )
+        for name, each in curves.items()
+    }
+    with _drawing(4.6) as (_, (ax,), svg):
+        ends = []
+        for side in (1, -1):
+            positive = np.clip(
+                ranked * share + side * spread,
+                np.maximum(0, ranked - (total - positives)),
+                np.minimum(ranked, positives),
+            )
+            ends.append(
+                np.stack([(ranked - positive) / max(total - positives, 1), positive / max(positives, 1)], axis=1)
+            )
+        ax.fill(*np.concatenate([ends[0], ends[1][::-1]]).T, color=BAND, lw=0, label="99 % of permuted labels")
+        ax.plot([0, 1], [0, 1], color=INK, lw=1.2, ls="--", label="by chance")
+        others = zip(
+            [name for name in rates if name != chosen], ((ORANGE, "--"), (RED, ":"), (GREEN, "-.")), strict=False
+        )
+        for name, (colour, style) in others:
+            ax.plot(*rates[name], color=colour, lw=1.2, ls=style, label=name)
+        ax.plot(*rates[chosen], color=BLUE, lw=2, label=f"{chosen} (chosen)")
+        ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", xlabel=f"share of the {total - positives} others",
+               ylabel=f"share of the {positives} with more hits than luck")  # fmt: skip
+        ax.legend(loc="center left", bbox_to_anchor=(1.03, 0.5))
+        drawing = svg()
+    names = np.repeat(np.array(list(rates)), [len(x) for x, _ in rates.values()])
+    return Figure(
+        "roc", "ROC: survivors with many hits against the others",
+        "If nothing is there, the curve stays in the band around the dashed line. One true stream among thousands does not move it.",
+        drawing, _csv(model=names, false_positive_rate=np.concatenate([x for x, _ in rates.values()]),
+                      true_positive_rate=np.concatenate([y for _, y in rates.values()])),
+    )  # fmt: skip
+
+
+def calibration(groups: npt.NDArray[np.void], chosen: str) -> Figure:
+    """Predicted and observed hits of survivors by rank. groups: (g,) of learning.CALIBRATION, of the chosen model."""
+    at = np.arange(len(groups))
+    names = [f"{a}" if a == b else f"{a} to {b}" for a, b in zip(groups["first"], groups["last"], strict=True)]
+    floor, top = FLOOR, 3 * max(float(groups["high"].max()), float(groups["hits"].max()), 3.0)
+    with _drawing(3.7) as (_, (ax,), svg):
+        low = np.maximum(groups["low"], floor)
+        ax.bar(
+            at,
+            np.maximum(groups["high"], floor) - low,
+            0.6,
+            bottom=low,
+            color=BAND,
+            lw=0,
+            label="95 % if predictions are right",
+        )
+        ax.plot(at, np.maximum(groups["expected"], floor), "_", ms=26, mew=1.6, color=INK, ls="", label="predicted")
+        ax.plot(at, np.maximum(groups["hits"], floor), "o", ms=7, color=BLUE, ls="", label="observed")
+        for x, row in zip(at, groups, strict=True):
+            ax.annotate(
+                f"{row['hits']}",
+                (x, max(row["hits"], floor)),
+                xytext=(16, 0),
+                textcoords="offset points",
+                va="center",
+                color=BLUE,
+                fontsize=8.5,
+            )
+        ax.set(yscale="log", ylim=(0.8 * floor, top), xlim=(-0.6, len(at) - 0.4), ylabel="hits on the test",
+               xlabel=f"survivors by the rank that {chosen} gives them")  # fmt: skip
+        ax.set_xticks(at, names)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        ax.grid(visible=False, axis="x")
+        drawing = svg()
+    columns = ("first", "last", "predicted", "observed", "hits", "expected", "low", "high")
+    return Figure(
+        "calibration", "Calibration: predicted and observed hits",
+        "If nothing is there, predictions of all ranks are those of chance, and points lie in their bands.",
+        drawing, _csv(**{name: groups[name] for name in columns}),
     )  # fmt: skip
 
 

@@ -31,6 +31,10 @@ CALIBRATION = np.dtype(
      ("expected", "<f8"), ("low", "<f8"), ("high", "<f8")]
 )  # fmt: skip
 
+ROC = np.dtype([("model", "S16"), ("ranked", "<u4"), ("positive", "<u4")])
+# Points of a curve, at most.
+POINTS = 400
+
 
 @dataclass(frozen=True)
 class Split:
@@ -120,6 +124,24 @@ class Judgement:
         return flat
 
 
+def association(values: npt.NDArray[Any], objective: npt.NDArray[np.float64], seed: int) -> Measure:
+    """How closely an objective (n,) follows a parameter (n,): 0 to 1, beside permutations of the objective.
+
+    |Spearman's rho| of numbers; of words the correlation ratio of the objective's ranks, whose square times n - 1 is Kruskal and
+    Wallis's H (W. H. Kruskal, W. A. Wallis, JASA 47 (1952) 583), and which is above 0 even if nothing is there."""
+    if values.dtype.kind in "SU":
+        _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+        basis = np.eye(len(count))[place] / np.sqrt(count)
+    else:
+        basis = _standard(ranks(values))[:, None]
+    z = _standard(ranks(objective))
+    rng = np.random.Generator(np.random.PCG64(seed))
+    luck = np.array([np.linalg.norm(rng.permutation(z) @ basis) for _ in range(PERMUTATIONS)])
+    real = float(np.linalg.norm(z @ basis))
+    low, high = np.quantile(luck, BAND)
+    return Measure(real, float(low), float(high), float((1 + (luck >= real - 1e-12).sum()) / (1 + PERMUTATIONS)))
+
+
 def r_squared(p: npt.ArrayLike, hits: npt.ArrayLike, draws: npt.ArrayLike, base: float) -> float:
     """1 - squared error of predicted shares over that of predicting `base` for all; above 0 beats the mean."""
     share = np.asarray(hits, np.float64) / np.asarray(draws, np.float64)
@@ -187,6 +209,18 @@ def calibration(model: str, p: Floats, hits: Counts, draws: int) -> npt.NDArray[
         ))  # fmt: skip
         first = last
     return np.array(rows, CALIBRATION)
+
+
+def roc(model: str, p: Floats, hits: Counts, draws: int, chance: float) -> npt.NDArray[np.void]:
+    """How many of the first-ranked have more hits than luck gives on average, from none to all: ROC (g,), ties in one step.
+
+    p: predictions (n,) of the hits (n,) among so many draws; chance: of one."""
+    order = ranking(p)
+    positive = np.insert(np.cumsum(hits[order] > draws * chance), 0, 0)
+    ends = np.append(np.flatnonzero(np.diff(p[order])) + 1, len(p))
+    kept = np.unique(ends[np.linspace(0, len(ends) - 1, POINTS).astype(np.int64)])
+    rows = [(model.encode(), k, positive[k]) for k in (0, *kept)]
+    return np.array(rows, ROC)
 
 
 # -- features -------------------------------------------------------------------------------------------------------------

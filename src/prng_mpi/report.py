@@ -4,32 +4,24 @@ python -m prng_mpi.report results/java.nextInt-b690a51f"""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-import prng_mpi
-from prng_mpi import figures, runs, step
+from prng_mpi import figures, page, runs, step, study_pages
 from prng_mpi.config import option
 from prng_mpi.display import duration, rate
 from prng_mpi.errors import ExitCode, UsageError
 from prng_mpi.figures import Figure
+from prng_mpi.page import ROWS, Page
 from prng_mpi.runs import Run
 from prng_mpi.statistics import format_count, format_log10, verdict, z_score
 from prng_mpi.store import Results, open_results, write_text
-
-# A browser that honours it makes no request for this page, whatever stands in it.
-_POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
-# Rows of the table of candidates, and gaps that are listed.
-ROWS, GAPS = 50, 20
 
 
 @dataclass(frozen=True)
@@ -88,9 +80,9 @@ class Evidence:
         return verdict(self.best["log10_E"], False, False) if self.best else "chance"
 
 
-def gather(folder: Path) -> Evidence:
+def gather(run: Run) -> Evidence:
     """What the folder of a search says. Raises UsageError, IntegrityError."""
-    run = runs.read(folder)
+    folder = run.folder
     if run.unit != "seeds":
         raise UsageError(f"{folder} is no search of seeds; summary.json has what its step found")
     if not run.start:
@@ -112,19 +104,30 @@ def run(o: ReportOptions) -> ExitCode:
     """Write the report. Raises UsageError, IntegrityError."""
     if len(o.folder) != 1:
         raise UsageError(f"{len(o.folder)} folders are named; name the folder of one run")
-    evidence = gather(o.folder[0])
-    drawn = draw(evidence)
+    made = compose(o.folder[0])
     path = o.output or o.folder[0] / "report.html"
-    write_text(path, page(evidence, drawn))
+    write_text(path, page.html(made))
     print(f"report       {path}")
     if o.figures:
         beside = path.parent / f"{path.stem}-figures"
         beside.mkdir(exist_ok=True)
-        for figure in drawn:
+        for figure in made.figures:
             write_text(beside / f"{figure.name}.svg", figure.svg)
             write_text(beside / f"{figure.name}.csv", figure.csv)
-        print(f"figures      {beside}: {', '.join(figure.name for figure in drawn)}")
+        print(f"figures      {beside}: {', '.join(figure.name for figure in made.figures)}")
     return ExitCode.FOUND
+
+
+def compose(folder: Path) -> Page:
+    """The report of a run, whatever its step. Raises UsageError, IntegrityError."""
+    said = runs.summary(folder / "summary.json")
+    if said is not None and "steps" in said:
+        return study_pages.pipeline(folder, said)
+    run = runs.read(folder)
+    if make := study_pages.PAGES.get(run.identity.get("step", "")):
+        return make(run)
+    evidence = gather(run)
+    return search(evidence, draw(evidence))
 
 
 def draw(e: Evidence) -> list[Figure]:
@@ -225,8 +228,7 @@ def _sigmas(e: Evidence) -> str:
 
 
 def _facts(e: Evidence) -> list[tuple[str, str]]:
-    run, summary = e.run, e.run.summary or {}
-    identity = run.identity
+    run, identity = e.run, e.run.identity
     device_seconds = sum(chunk.seconds for chunk in run.chunks)
     least, most = identity["skips"]
     skips = f"skips {least} to {most}" + (", another before each draw" if "misses" in identity else "")
@@ -240,72 +242,27 @@ def _facts(e: Evidence) -> list[tuple[str, str]]:
         ("trust", "; ".join(runs.trust_lines(runs.trust(run.audits, run.chunks, run.unchecked)))),
         ("time", f"{duration(run.ended - run.began)} in the last run, {duration(device_seconds)} on devices"
                  + (f", {rate(run.n_done / device_seconds)}seeds/s a device" if device_seconds else "")),
-        ("ended", f"{run.state}, {datetime.fromtimestamp(run.ended).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-                  + (f", exit code {summary['exit_code']}" if "exit_code" in summary else "")),
+        page.ended(run),
     ]  # fmt: skip
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
 
-_STYLE = """
-:root{--ink:#1b1d21;--faint:#666c75;--grid:#d3d7dd;--band:#c9d3e0;--blue:#0072b2;--orange:#b97800;--red:#c04f00;--green:#00805d;
---paper:#fff;--panel:#f4f6f8;color-scheme:light dark}
-@media (prefers-color-scheme:dark){:root{--ink:#e6e8eb;--faint:#9aa1ab;--grid:#343940;--band:#3a4656;--blue:#56b4e9;--orange:#e69f00;
---red:#ff8a4c;--green:#2ecc9b;--paper:#15171a;--panel:#1d2024}}
-@media print{:root{--ink:#000;--faint:#555;--grid:#ccc;--band:#ccd;--blue:#0072b2;--orange:#b97800;--red:#c04f00;--green:#00805d;--paper:#fff;
---panel:#fff}details>*{display:block}figure,table,section.verdict{break-inside:avoid}}
-*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:66rem;margin:0 auto;padding:1.5rem 1rem 4rem}h1{font-size:1.05rem;font-weight:600;color:var(--faint);margin:0 0 .8rem}
-h2{font-size:1.2rem;margin:2.4rem 0 .6rem}section.verdict{border-left:6px solid var(--mark);background:var(--panel);padding:1rem 1.3rem}
-section.verdict h2{margin:0 0 .4rem;font-size:1.7rem;line-height:1.2}section.verdict p{margin:.35rem 0}.word{font:600 .8rem ui-monospace,monospace;
-letter-spacing:.06em;color:var(--mark);border:1px solid var(--mark);padding:.1rem .45rem;border-radius:3px}.found,.strong{--mark:var(--green)}
-.candidate{--mark:var(--orange)}.chance{--mark:var(--faint)}dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;margin:1.4rem 0}
-dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}figure{margin:0 0 .5rem}figure svg{width:100%;height:auto;display:block}
-figcaption{color:var(--faint);font-size:.9rem}.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}th{color:var(--faint);font-weight:600}
-td.text,th.text{text-align:left}td.wide{white-space:normal}pre{background:var(--panel);padding:.8rem;overflow-x:auto;font-size:.8rem}
-code{font-family:ui-monospace,monospace}.next{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
-"""
 
-
-def page(e: Evidence, drawn: Sequence[Figure]) -> str:
-    """The report as one HTML document."""
+def search(e: Evidence, drawn: Sequence[Figure]) -> Page:
+    """The report of a search."""
     title, sentences = headline(e)
-    run = e.run
-    name = f"{run.identity['recipe']} [{run.search[:8]}]"
-    body = [
-        f"<h1>prng_mpi: {escape(name)}, {escape(str(run.folder))}</h1>",
-        f'<section class="verdict {e.label}" data-verdict="{e.label}"><h2>{escape(title)}</h2>',
-        *(f"<p>{escape(sentence)}</p>" for sentence in sentences),
-        f'<span class="word">{e.label.upper()}</span></section>',
-        "<dl>" + "".join(f"<dt>{key}</dt><dd>{escape(text)}</dd>" for key, text in _facts(e)) + "</dl>",
-    ]
+    run, outputs = e.run, ""
     if e.best and e.best.get("next_outputs") and e.label in ("strong", "found"):
         what = (
             "Outputs after the last draw; the next draws are among them" if "path" in e.best else "What it gives next"
         )
-        body.append(f'<h2>{what}</h2><p class="next">{" ".join(map(str, e.best["next_outputs"]))}</p>')
-    for figure in drawn:
-        body.append(
-            f"<h2>{figure.title}</h2><figure>{figures.themed(figure)}<figcaption>{escape(figure.note)}</figcaption></figure>"
-        )
-    body += [_candidates(e), _troubles(run), _devices(run), _provenance(e)]
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{_POLICY}<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}: {escape(name)}</title><style>{_STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
-    )
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[Any]], words: set[int]) -> str:
-    """A table; columns in `words` hold words, the others numbers."""
-
-    def cells(tag: str, values: Iterable[Any]) -> str:
-        marked = (f'<{tag} class="text">' if i in words else f"<{tag}>" for i, _ in enumerate(heads_list))
-        return "".join(f"{mark}{escape(str(value))}</{tag}>" for mark, value in zip(marked, values, strict=True))
-
-    heads_list = list(heads)
-    lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{cells("th", heads_list)}</tr></thead><tbody>{lines}</tbody></table></div>'
+        outputs = f'<h2>{what}</h2><p class="next">{" ".join(map(str, e.best["next_outputs"]))}</p>'
+    attributes = e.results.attributes if e.results is not None else {}
+    return Page(
+        f"{run.identity['recipe']} [{run.search[:8]}], {run.folder}", e.label, e.label, title, tuple(sentences), tuple(_facts(e)), tuple(drawn),
+        outputs, _candidates(e) + _missing(run) + page.troubles(run) + page.devices(run) + page.provenance(run, attributes, "search"),
+    )  # fmt: skip
 
 
 def _candidates(e: Evidence) -> str:
@@ -335,59 +292,14 @@ def _candidates(e: Evidence) -> str:
         else ""
     )
     note = "<p>n: draws in the window; k: matched; p1: chance of one hypothesis; N: hypotheses; E: N times p1; other draws: matched of those that did not choose it, with its chance p.</p>"
-    return f"<h2>Candidates</h2>{_table(heads, rows, {0, 1, 2, 13})}{note}{more}"
+    return f"<h2>Candidates</h2>{page.table(heads, rows, {0, 1, 2, 13})}{note}{more}"
 
 
-def _troubles(run: Run) -> str:
-    troubles = runs.troubles(run)
+def _missing(run: Run) -> str:
     gaps = [f"seeds {a} to {b - 1}: {format_count(b - a)}" for a, b in run.gaps]
-    listed = "".join(f"<li>{gap}</li>" for gap in gaps[:GAPS])
-    more = f"<li>and {len(gaps) - GAPS} more</li>" if len(gaps) > GAPS else ""
-    missing = f"<h2>Not searched</h2><ul>{listed}{more}</ul>" if gaps else ""
-    if not troubles:
-        return f"{missing}<h2>What went wrong</h2><p>Nothing.</p>"
-    rows = [(trouble.what, trouble.count, trouble.todo) for trouble in troubles[:ROWS]]
-    return f"{missing}<h2>What went wrong</h2>{_table(('what', 'times', 'what to do'), rows, {0, 2})}"
-
-
-def _devices(run: Run) -> str:
-    rows = []
-    for d in runs.progress(run).devices:
-        of_it = [c for c in run.chunks if (c.rank, c.host, c.device) == (d.rank, d.host, d.name)]
-        seeds = sum(c.stop - c.start for c in of_it)
-        speed = f"{rate(seeds / d.seconds)}" if d.seconds else ""
-        rows.append((d.rank, d.host, d.name, d.done, d.retried, d.failed, d.audits, format_count(seeds), f"{speed}", duration(d.seconds),
-                     "" if d.idle is None else f"{d.idle:.0%}", d.state))  # fmt: skip
-    heads = (
-        "rank",
-        "host",
-        "device",
-        "chunks",
-        "retried",
-        "failed",
-        "audits",
-        "seeds",
-        "seeds/s",
-        "on the device",
-        "idle",
-        "state",
-    )
-    return f"<h2>Devices</h2>{_table(heads, rows, {1, 2, 11})}"
-
-
-def _provenance(e: Evidence) -> str:
-    run = e.run
-    facts = {"search": run.search, "report by": f"prng_mpi {prng_mpi.__version__}"}
-    if e.results is not None:
-        a = e.results.attributes
-        facts |= {key: str(a[key]) for key in ("payload_hash", "kernel_digest", "git_revision") if a.get(key)}
-        facts |= {f"{name} version": version for name, version in json.loads(a["versions"]).items()}
-    listed = "".join(f"<dt>{escape(key)}</dt><dd><code>{escape(value)}</code></dd>" for key, value in facts.items())
-    identity = {key: value for key, value in run.identity.items() if key not in ("kernel",)}
-    return (
-        f"<h2>Provenance</h2><dl>{listed}</dl><details><summary>Configuration</summary><pre>{escape(run.start['config'])}</pre></details>"
-        f"<details><summary>What makes it this search and no other</summary><pre>{escape(json.dumps(identity))}</pre></details>"
-    )
+    listed = "".join(f"<li>{gap}</li>" for gap in gaps[: page.GAPS])
+    more = f"<li>and {len(gaps) - page.GAPS} more</li>" if len(gaps) > page.GAPS else ""
+    return f"<h2>Not searched</h2><ul>{listed}{more}</ul>" if gaps else ""
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class Run:
     """The folder of a run as it is at `now` (Unix seconds).
 
     start: the newest start record of the event log, {} if there is none; events: those since; pid: of the process that
-    holds the folder, None if none does; asked: the range of seeds (of a batch: job numbers)."""
+    holds the folder, None if none does; asked: the range of seeds (of a batch: job numbers; of a study: numbers of trials)."""
 
     folder: Path
     now: float
@@ -138,7 +138,7 @@ def read(folder: Path) -> Run:
     asked, unit = _asked(identity, start, folder)
     return Run(
         folder, time.time(), identity, asked, unit, done, chunks, attempts, audits, unchecked, hits, start, tuple(events),
-        _summary(folder / "summary.json"), pid,
+        summary(folder / "summary.json"), pid,
     )  # fmt: skip
 
 
@@ -178,7 +178,8 @@ def _events(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return start, events
 
 
-def _summary(path: Path) -> dict[str, Any] | None:
+def summary(path: Path) -> dict[str, Any] | None:
+    """What a summary.json says, None where there is none. Raises IntegrityError."""
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:

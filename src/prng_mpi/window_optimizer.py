@@ -413,6 +413,7 @@ def _weigh(plan: Plan, course: Course[Trial], number: int) -> tuple[dict[str, An
         "decoys": {
             "best_objective": worst[1], "best_trial": worst[0], "mean_objective": means["decoy_objective"],
             "real_mean_objective": means["objective"], "real_above": above,
+            "evidence_from": max(-statistics.STRONG_LOG10, worst[1] + ABOVE_LOG10),
         },
     }  # fmt: skip
     return summary, lines
