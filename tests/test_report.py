@@ -133,6 +133,23 @@ def test_throughput_and_chunks_hold_every_seed(folders: dict[str, Path]) -> None
         assert (strip["first"][0], strip["last"][-1]) == (run.asked[0], run.asked[1] - 1)
 
 
+def test_memory_of_each_host_over_time(folders: dict[str, Path], tmp_path: Path) -> None:
+    # A run says it every ten seconds and at its end; this one was shorter.
+    shutil.copytree(folders["found"], tmp_path / "run")
+    path = tmp_path / "run" / "events.jsonl"
+    *before, final = path.read_text().splitlines()
+    said = [json.loads(line) for line in before if '"progress"' in line][-1]
+    ((host, available),) = said["memory_available"].items()
+    assert 1e8 < available < 1e13
+    later = said | {"elapsed": said["elapsed"] + 10, "memory_available": {host: 2e9, "rig1": 1e9}}
+    path.write_text("\n".join([*before, json.dumps(later), final]) + "\n")
+    assert "memory" not in drawn(folders["found"])
+    shown = table(drawn(tmp_path / "run")["memory"])
+    assert shown["host"] == [host, host, "rig1"]
+    assert shown["bytes_available"] == [available, 2e9, 1e9]
+    assert shown["seconds"] == pytest.approx([said["elapsed"], *[said["elapsed"] + 10] * 2])
+
+
 def test_the_path_of_a_hybrid_survivor_is_drawn(folders: dict[str, Path]) -> None:
     shown = table(drawn(folders["hybrid"])["paths"])
     assert shown["skip"] == [3.0] * 20 and shown["matched"] == [1.0] * 20

@@ -167,9 +167,9 @@ class Display:
         """Draw if it is time to."""
         now, self._state = time.monotonic(), state
         self._remember(now)
-        if now >= self._next_log and self._log:
+        if now >= self._next_log:
             self._next_log = now + LINE_SECONDS
-            self._log("progress", **self.numbers(state, now))
+            self._note(state, now)
         self._announce(state, now)
         fresh, self._events = state.events[self._events :], len(state.events)
         for event in fresh:
@@ -185,6 +185,10 @@ class Display:
         elif now >= self._next and self.scheduler.seeds_done:
             self._next = now + LINE_SECONDS
             print(self.total(state, now), file=self.stream, flush=True)
+
+    def _note(self, state: State, now: float) -> None:
+        if self._log:
+            self._log("progress", **self.numbers(state, now), memory_available=dict(state.memory))
 
     def _announce(self, state: State, now: float) -> None:
         """Say which devices compute and why those, once all have reported or some keep the others waiting."""
@@ -205,8 +209,11 @@ class Display:
 
     def end(self) -> None:
         """Draw a last time, and leave that standing."""
+        now = time.monotonic()
         if self._drawn and self._state:
-            self._draw(self._state, time.monotonic())
+            self._draw(self._state, now)
+        if self._state:
+            self._note(self._state, now)
         self._drawn = 0
 
     def _draw(self, state: State, now: float) -> None:

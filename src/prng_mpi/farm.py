@@ -56,7 +56,8 @@ class Card:
 class Finished:
     """A chunk that a device is through with: hits, or None and why not; seconds on the device.
 
-    blame: whether an error speaks against the rank; hits may come with one that does not."""
+    blame: whether an error speaks against the rank; hits may come with one that does not; memory: bytes that its host then
+    had available, None where that was not looked at."""
 
     lease: int
     hits: Any
@@ -64,6 +65,7 @@ class Finished:
     error: str | None
     blame: bool = True
     answers: tuple[Any, ...] = ()
+    memory: float | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Worker:
             except Exception as e:  # noqa: BLE001
                 error = f"{type(e).__name__}: {e}"
             seconds = time.perf_counter() - began if seconds is None else seconds
-            self._done.put(Finished(lease, hits, seconds, error, blame, answers))
+            self._done.put(Finished(lease, hits, seconds, error, blame, answers, memory.available()))
             # Nothing may hold on to the answer while the thread waits.
             del hits, answers
             chunk = self._next()
@@ -278,12 +280,13 @@ class RankState:
 
 @dataclass
 class State:
-    """The farm as root sees it now; the display draws it."""
+    """The farm as root sees it now; the display draws it. memory: bytes available on each host when it was last heard of."""
 
     ranks: dict[int, RankState]
     began: float
     hits: int = 0
     events: list[Event] = field(default_factory=list)
+    memory: dict[str, float] = field(default_factory=dict)
 
 
 class Log(Protocol):
@@ -477,6 +480,8 @@ class Farm:
         lease, events = self._leases.pop(done.lease), list[Event]()
         state.seconds += done.seconds + sum(answer.seconds for answer in done.answers)
         state.given = None
+        if done.memory is not None:
+            self.state.memory[card.host] = done.memory
         reason = done.error or self._check(lease, done.hits)
         if self._auditor and (reason or rank in self._convicted):
             self._auditor.dropped(lease)

@@ -431,6 +431,29 @@ def _joined(begin: Floats, end: Floats, near: float) -> Floats:
     return np.stack([begin[firsts], np.maximum.accumulate(end)[lasts]], axis=1)
 
 
+def memory(hosts: Mapping[str, Sequence[tuple[float, float]]], reserve: float) -> Figure:
+    """Memory that hosts had available. hosts: of each (seconds, bytes); reserve: bytes that ranks leave alone."""
+    shown = dict(itertools.islice(hosts.items(), ROWS))
+    last = max(points[-1][0] for points in shown.values())
+    styles = list(itertools.product(("-", "--", ":", "-."), (BLUE, ORANGE, GREEN, RED)))
+    with _drawing(2.2) as (_, (ax,), svg):
+        for number, (host, points) in enumerate(shown.items()):
+            at, available = np.array(points).T
+            line, colour = styles[number % len(styles)]
+            ax.plot(at, available / 1e9, ls=line, marker="o", ms=3, color=colour, label=host)
+        ax.axhline(reserve / 1e9, color=INK, lw=1, ls="--", label="left alone")
+        ax.set(xlim=(0, last * 1.02), ylim=(0, None), xlabel="seconds of the last run", ylabel="available, GB")
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6)
+        drawing = svg()
+    rest = f" {len(hosts) - len(shown)} more hosts have no line here." if len(hosts) > len(shown) else ""
+    rows = [(host, *point) for host, points in shown.items() for point in points]
+    return Figure(
+        "memory", "Memory of the hosts",
+        f"If nothing is wrong, lines are level and above the dashed one; one that falls will meet the OOM killer.{rest}", drawing,
+        _csv(host=[r[0] for r in rows], seconds=[r[1] for r in rows], bytes_available=[r[2] for r in rows]),
+    )  # fmt: skip
+
+
 def coverage(done: Sequence[tuple[int, int]], asked: tuple[int, int]) -> Figure:
     """Which part of each cell of the range of seeds is done."""
     first, end = asked

@@ -5,6 +5,7 @@ python -m prng_mpi.report results/java.nextInt-b690a51f"""
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,8 @@ def draw(e: Evidence) -> list[Figure]:
     if any(a.outcome == "done" for a in run.attempts):
         time = figures.timeline(run.attempts)
         drawn += [figures.throughput(time), figures.chunks(time)]
+    if any(len(seen) > 1 for seen in run.memory.values()):
+        drawn.append(figures.memory(run.memory, tomllib.loads(run.start["config"])["memory_reserve"]))
     drawn.append(figures.coverage(run.done, run.asked))
     return drawn
 

@@ -114,6 +114,15 @@ class Run:
         return datetime.fromisoformat(self.events[-1]["time"]).timestamp() if self.events else self.began
 
     @property
+    def memory(self) -> dict[str, list[tuple[float, float]]]:
+        """Of each host (seconds since the newest run began, bytes available)."""
+        seen: dict[str, list[tuple[float, float]]] = {}
+        for event in self.events:
+            for host, available in event.get("memory_available", {}).items():
+                seen.setdefault(host, []).append((event["elapsed"], available))
+        return seen
+
+    @property
     def newest(self) -> list[Attempt]:
         """Attempts of the newest run."""
         return [a for a in self.attempts if a.issued >= self.began]
