@@ -173,7 +173,9 @@ def test_supervisor_resumes_after_root_is_killed(
     cluster: Cluster, hostfile: Path, calm: tuple[Ended, Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    with start(slowly(tmp_path), cluster.on("zeus", *supervised(), *launcher(hostfile, 4))) as run:
+    # Chunks whose devices had not been checked since would be searched again too.
+    argv = [*slowly(tmp_path), "--audit-share", 0]
+    with start(argv, cluster.on("zeus", *supervised(), *launcher(hostfile, 4))) as run:
         until(lambda: searching(folder), 40, "no search")
         done = len(done_chunks(folder))
         os.kill(simulated.rank_process(run.mark, 0), signal.SIGKILL)
