@@ -464,6 +464,8 @@ def test_worker_turns_every_exception_into_an_answer() -> None:
     assert third.error is None
     assert third.hits is not None and list(third.hits["seed"]) == [1000, 2000, 3000, 4000]
     assert third.seconds >= 0
+    # Whatever became of the work, root hears what memory its host has.
+    assert min(each.memory for each in (first, second, third, fourth)) > 1e6
     assert worker.stop()
 
 

@@ -151,7 +151,7 @@ def prepare(loaded: config.Loaded[LearnOptions]) -> Plan:
     identity = {
         "step": o.STEP, "scores": scores.content_hash, "plan": planned["identity_hash"], **network, "pool_size": pool_size,
         "models": {name: models.version(name) for name in chosen}, "trials": o.trials or int(planned["trials"]), "batch": o.batch,
-        "study_seed": o.study_seed, "optuna": version, "draws": hashlib.sha256(read.history.draws.tobytes()).hexdigest(),
+        "study_seed": o.study_seed, "optuna": version, "draws": read.history.digest,
     }  # fmt: skip
     folder = o.output_dir or Path("results") / f"anti_overfit-{identity_hash(identity)[:8]}"
     plan = Plan(
@@ -183,7 +183,7 @@ def _streams(scores: Scores, draws: str) -> Streams:
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{scores.path} does not say what was scored ({error}); run full_scoring again") from error
     read = streams.read(sieve, source)
-    if (read.payload_hash, hashlib.sha256(read.history.draws.tobytes()).hexdigest()) != known:
+    if (read.payload_hash, read.history.digest) != known:
         raise UsageError(
             f"{sieve} or {source} is not what {scores.path} was made of: run full_scoring again, or give --draws"
         )

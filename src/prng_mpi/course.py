@@ -51,12 +51,11 @@ T = TypeVar("T", bound=Trial)
 @dataclass(frozen=True)
 class Outcome:
     """What came of a trial: its number; what its result file says, plain values, among them `trial` (the trial as a dict) and
-    `seconds`; the available memory of the host after it, in bytes; files: what else it leaves, by path within the folder. Of one
+    `seconds`; files: what else it leaves, by path within the folder. Of one
     that ended for lack of memory the result has `max_per_host`, how many of its kind that host can bear."""
 
     number: int
     result: Result
-    memory: float
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -218,7 +217,7 @@ class Course(Generic[T]):
     def commit(self, lease: Lease, card: Card, finished: Finished) -> None:
         outcome: Outcome = finished.hits
         number = outcome.number
-        self.gate.measured(lease.rank, outcome.memory)
+        self.gate.measured(lease.rank, finished.memory)
         if number not in self.results:
             for name, content in outcome.files.items():
                 write_bytes(self.terms.folder / name, content)
@@ -244,7 +243,7 @@ class Course(Generic[T]):
 
     def ended(self, lease: Lease, outcome: str, finished: Finished | None, reason: str) -> None:
         if finished is not None and isinstance(finished.hits, Outcome):
-            self.gate.measured(lease.rank, finished.hits.memory)
+            self.gate.measured(lease.rank, finished.memory)
             if most := finished.hits.result.get("max_per_host"):
                 self.gate.limit(lease.rank, most)
                 self.events.write("limits", text=f"limits: max_per_host={most} from now on", rank=lease.rank)

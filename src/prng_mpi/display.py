@@ -169,7 +169,7 @@ class Display:
         self._remember(now)
         if now >= self._next_log:
             self._next_log = now + LINE_SECONDS
-            self._note(state, now)
+            self.note(state, now)
         self._announce(state, now)
         fresh, self._events = state.events[self._events :], len(state.events)
         for event in fresh:
@@ -186,7 +186,8 @@ class Display:
             self._next = now + LINE_SECONDS
             print(self.total(state, now), file=self.stream, flush=True)
 
-    def _note(self, state: State, now: float) -> None:
+    def note(self, state: State, now: float) -> None:
+        """Put where the run is into its log."""
         if self._log:
             self._log("progress", **self.numbers(state, now), memory_available=dict(state.memory))
 
@@ -209,11 +210,8 @@ class Display:
 
     def end(self) -> None:
         """Draw a last time, and leave that standing."""
-        now = time.monotonic()
         if self._drawn and self._state:
-            self._draw(self._state, now)
-        if self._state:
-            self._note(self._state, now)
+            self._draw(self._state, time.monotonic())
         self._drawn = 0
 
     def _draw(self, state: State, now: float) -> None:
@@ -312,6 +310,7 @@ def wind_up(farm: Farm, end: End, display: Display, events: EventLog, out: TextI
         farm.comm.abort(ExitCode.ABORTED)
     heard = farm.dismiss()
     display.show(farm.state)
+    display.note(farm.state, time.monotonic())
     display.end()
     return heard
 

@@ -57,7 +57,7 @@ class Finished:
     """A chunk that a device is through with: hits, or None and why not; seconds on the device.
 
     blame: whether an error speaks against the rank; hits may come with one that does not; memory: bytes that its host then
-    had available, None where that was not looked at."""
+    had available, 0 where nobody looked."""
 
     lease: int
     hits: Any
@@ -65,7 +65,7 @@ class Finished:
     error: str | None
     blame: bool = True
     answers: tuple[Any, ...] = ()
-    memory: float | None = None
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -480,7 +480,7 @@ class Farm:
         lease, events = self._leases.pop(done.lease), list[Event]()
         state.seconds += done.seconds + sum(answer.seconds for answer in done.answers)
         state.given = None
-        if done.memory is not None:
+        if done.memory:
             self.state.memory[card.host] = done.memory
         reason = done.error or self._check(lease, done.hits)
         if self._auditor and (reason or rank in self._convicted):

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import memory
 from prng_mpi.course import Outcome
 from prng_mpi.farm import WorkFailed
 from prng_mpi.models import Request
@@ -91,9 +90,7 @@ class Runner:
         ground, data, began = self._ground, self._there(), time.monotonic()
         head: dict[str, Any] = {"trial": asdict(fit)}
         if not fit.rounds:
-            return Outcome(
-                number, head | {"failed": f"no trial of {fit.model} ended well", "seconds": 0.0}, memory.available()
-            )
+            return Outcome(number, head | {"failed": f"no trial of {fit.model} ended well", "seconds": 0.0})
         with tempfile.TemporaryDirectory(dir=data) as place:
             folder = Path(place)
             request = Request(
@@ -108,8 +105,8 @@ class Runner:
                 return None
             if failure:
                 why = f"{failure.mode}: {failure.reason}"
-                raise WorkFailed(why, Outcome(number, head | failure.more | {"failed": why}, memory.available()))
+                raise WorkFailed(why, Outcome(number, head | failure.more | {"failed": why}))
             said = json.loads((folder / "result.json").read_text())
             files = {f"{MODELS}/{each}": (folder / each).read_bytes() for each in said.get("files", {})}
         said["seconds"] = time.monotonic() - began
-        return Outcome(number, head | {"failed": ""} | said, memory.available(), files)
+        return Outcome(number, head | {"failed": ""} | said, files)

@@ -146,7 +146,7 @@ def prepare(loaded: config.Loaded[ScoringOptions]) -> Plan:
     identity = {
         "step": o.STEP, "survivors": len(read.survivors), "payload_hash": read.payload_hash, "scorer": asdict(scorer),
         "scorer_hash": scorer_hash, "optimizer_hash": optimizer_hash, "recipe": read.recipe, "params": read.given,
-        "modulus": read.modulus, "draws": hashlib.sha256(read.history.draws.tobytes()).hexdigest(), "cuts": cuts.tolist(),
+        "modulus": read.modulus, "draws": read.history.digest, "cuts": cuts.tolist(),
         "schema_hash": features.schema_hash(schema),
     }  # fmt: skip
     folder = o.output_dir or Path("results") / f"full_scoring-{identity_hash(identity)[:8]}"
@@ -173,7 +173,7 @@ def _seen(folder: Path | None, draws: str, read: Streams) -> tuple[int, str]:
         return 0, ""
     attributes = store.open_attributes(folder, "window_optimizer")
     identity, whole = json.loads(attributes["identity"]), read_history(draws)
-    if identity["draws"] != hashlib.sha256(whole.draws.tobytes()).hexdigest():
+    if identity["draws"] != whole.digest:
         raise UsageError(f"{folder} optimised another history than {draws}: name the one that led to this sieve")
     # Held out were the last draws of all sessions; the history of the streams may be of some.
     size = len(whole.draws)

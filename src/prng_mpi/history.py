@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import re
@@ -50,6 +51,11 @@ class History:
     dropped: int
     records: Draws
     partial: Observations | None = None
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the draws, by which results know the history that they are of."""
+        return hashlib.sha256(self.draws.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -173,7 +173,7 @@ class _Log:
 
     def commit(self, lease: Lease, card: Card, finished: Finished) -> None:
         outcome: Outcome = finished.hits
-        self.admission.measured(lease.rank, outcome.memory)
+        self.admission.measured(lease.rank, finished.memory)
         job, path = self.batch.jobs[lease.start], result_path(self.batch, lease.start)
         if not is_done(path, job):
             who = {"rank": lease.rank, "host": card.host, "device": card.device, "attempt": lease.attempt}
@@ -188,7 +188,7 @@ class _Log:
         if finished is not None:
             self.failures.setdefault(lease.start, []).append((lease, finished))
             if finished.hits is not None:
-                self.admission.measured(lease.rank, finished.hits.memory)
+                self.admission.measured(lease.rank, finished.memory)
                 if most := finished.hits.result.get("max_per_host"):
                     self.admission.limit(lease.rank, most)
                     self.events.write("limits", text=f"limits: max_per_host={most} from now on", rank=lease.rank)

@@ -53,11 +53,10 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: its id, what its result file says, and the available memory of the host after it, in bytes."""
+    """What came of a job: its id, and what its result file says."""
 
     job: str
     result: Result
-    memory: float
 
 
 class JobFailed(PrngError):
@@ -109,8 +108,8 @@ class Router:
         except Exception as e:
             failure = e if isinstance(e, JobFailed) else JobFailed("EXECUTION_ERROR", f"{type(e).__name__}: {e}")
             failed = {**head, "success": False, "mode": failure.mode, "error": str(failure), "seeds_analyzed": 0}
-            raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more, memory.available())) from e
-        return Outcome(job.id, {**head, "success": True, **result}, memory.available())
+            raise WorkFailed(str(failure), Outcome(job.id, failed | failure.more)) from e
+        return Outcome(job.id, {**head, "success": True, **result})
 
     def rest(self) -> None:
         """Between batches: give back what the devices keep."""

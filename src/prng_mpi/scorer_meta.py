@@ -4,7 +4,6 @@ mpirun -np 4 python -m prng_mpi.scorer_meta --survivors results/java.nextInt-1a2
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import config, course, devices, features, memory, step, streams, study
+from prng_mpi import config, course, devices, features, step, streams, study
 from prng_mpi.comm import Comm
 from prng_mpi.config import option
 from prng_mpi.course import Conclusion, Course, Outcome, StudyOptions, Terms
@@ -256,7 +255,7 @@ class Runner:
             return None
         means = {"planted": float(planted.mean()), "decoy": float(decoy.mean())}
         result = {"trial": asdict(trial), **means, "seconds": time.monotonic() - began}
-        return Outcome(number, result, memory.available())
+        return Outcome(number, result)
 
 
 # -- the step --------------------------------------------------------------------------------------------------------------
@@ -298,7 +297,7 @@ def prepare(loaded: config.Loaded[ScorerOptions]) -> Plan:
     ground = replace(ground, plants=plants, fresh=fresh)
     identity = {
         "step": o.STEP, "payload_hash": read.payload_hash, "recipe": read.recipe, "params": read.given, "modulus": read.modulus,
-        "draws": hashlib.sha256(read.history.draws.tobytes()).hexdigest(), "trials": o.trials, "batch": o.batch,
+        "draws": read.history.digest, "trials": o.trials, "batch": o.batch,
         "plants": o.plants, "chance": len(some), "study_seed": o.study_seed, "optuna": version,
     }  # fmt: skip
     folder = o.output_dir or Path("results") / f"scorer_meta-{identity_hash(identity)[:8]}"

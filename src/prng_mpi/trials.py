@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prng_mpi import devices, findings, hybrid, memory, windows
+from prng_mpi import devices, findings, hybrid, windows
 from prng_mpi.course import Outcome
 from prng_mpi.errors import UsageError
 from prng_mpi.farm import WorkFailed
@@ -126,7 +126,7 @@ class Runner:
             looks.append(asdict(look))
         seconds = time.monotonic() - began
         result = {"trial": asdict(trial), "real": looks[0], "decoy": looks[1], "seconds": seconds}
-        return Outcome(number, result, memory.available())
+        return Outcome(number, result)
 
     def rest(self) -> None:
         """Between batches: give back what the devices keep."""

@@ -218,7 +218,7 @@ def prepare(loaded: config.Loaded[OptimizerOptions]) -> Plan:
     space.check(ground)
     identity = {
         "step": o.STEP, "space": asdict(space), "seeds": {name: asdict(each) for name, each in seeds.items()},
-        "draws": hashlib.sha256(history.draws.tobytes()).hexdigest(), "sessions": _digest(history.sessions),
+        "draws": history.digest, "sessions": _digest(history.sessions),
         "modulus": o.modulus, "holdout": o.holdout, "trials": o.trials, "batch": o.batch,
         "study_seed": o.study_seed, "max_survivors": o.max_survivors, "optuna": version,
         "kernels": {r.name: kernels.digest(r.text("sieve.h", ())) for r in chosen},
