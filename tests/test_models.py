@@ -108,7 +108,7 @@ def fit(name: str, final: bool = False) -> Fit:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_model_finds_the_stream_and_is_kept(name: str, runner: Runner, tmp_path: Path) -> None:
     outcome = runner(3, fit(name, True), lambda: False)
-    assert outcome is not None and outcome.memory > 0
+    assert outcome is not None
     said, files = outcome.result, outcome.files
     assert said["objective"] > 100 and said["r2"] > 0.1 and 1 <= said["rounds"] <= 60 and said["device"] == "cpu"
     # What carries the gain is the match rate; a column that is constant carries nothing.
