@@ -11,6 +11,8 @@ typedef struct {
     u64 least, share, magic_share;
     /* x mod M can be d where (x - d) inverse, turned right by twos, is at most quotient (M = odd 2^twos) */
     u64 inverse, twos, quotient;
+    /* where a value rises with its word: 2^32 times how many values of the word's lead each has, and what rounding may move */
+    u64 unit, slack;
     /* the window and the hypotheses of each seed */
     u64 draws, need, skip_min, skip_max, offset_min, offset_max, window_start;
     /* how the outputs are made: jumping along (stride) or once for all hypotheses, into `positions` slots that begin
@@ -105,6 +107,18 @@ FN w32 hint64(w32 hopes, w64 x, u32 d, const search *q) {
     return count_upto64(hopes, turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
 }
 
+/* Whether a value that rises with its word can be d, told by the word's lead, its high bits: those lie between d and d + 1
+   times unit 2^-32, give or take the slack. True for a few words beside them as well. */
+FN w32 hint_rising(w32 hopes, w32 lead, u32 d, const search *q) {
+    u32 from = (u32)((u64)d * q->unit >> 32), slack = (u32)q->slack;
+    from = from > slack ? from - slack : 0;
+    return count_upto(hopes, lead - from, all32((u32)(q->unit >> 32) + 2 * slack));
+}
+
+#ifdef LEAD
+#define HINT(hopes, x, d, q) hint_rising(hopes, LEAD(x), d, q)
+#endif
+
 #define UNIT53 (1.0 / 9007199254740992.0)
 #define UNIT31 (1.0 / 2147483648.0)
 #define UNIT24 (1.0f / 16777216.0f)
@@ -126,11 +140,15 @@ FN w32 map_unit53(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_unit53_lead(raw x) { return low(x >> 21); }
+
 /* The same where Math.random() has 52 bits, the mantissa of a number from 1 to 2: V8 12.4, the same file. */
 FN w32 map_unit52(raw x, w32 *value, const search *q) {
     *value = scaled(x >> 1, 2 * UNIT53 * (double)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_unit52_lead(raw x) { return low(x >> 21); }
 
 /* (word M) >> 32 of a word of 32 bits: Delphi, System.pas, Random. */
 FN w32 map_multiply(raw x, w32 *value, const search *q) {
@@ -138,16 +156,22 @@ FN w32 map_multiply(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_multiply_lead(raw x) { return low(x); }
+
 /* Int(Rnd * M) of a word of 24 bits, Rnd = word 2^-24: a Single times an Integer is a Single, [MS-VBAL] 5.6.9.3. */
 FN w32 map_single24(raw x, w32 *value, const search *q) {
     *value = scaled_single(low(x), UNIT24 * (float)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_single24_lead(raw x) { return low(x) << 8; }
 /* (int)(random() * M), random() = (x >> 11) 2^-53: numpy 2, random/src/distributions, next_double of each bit generator. */
 FN w32 map_top53(raw x, w32 *value, const search *q) {
     *value = scaled(x >> 11, UNIT53 * (double)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_top53_lead(raw x) { return high(x); }
 
 /* (int)(u * M), u = word 2^-48 or word 2^-52: C's drand48() and Perl's, util.c Perl_drand48_r; LuaJIT's math.random(),
    lib_math.c. */
@@ -156,10 +180,14 @@ FN w32 map_scaled48(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_scaled48_lead(raw x) { return low(x >> 16); }
+
 FN w32 map_scaled52(raw x, w32 *value, const search *q) {
     *value = scaled(x, 2 * UNIT53 * (double)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_scaled52_lead(raw x) { return low(x >> 20); }
 
 /* As map_masked, of a 64-bit word: Lua 5.4, lmathlib.c project. */
 FN w32 map_masked(raw x, w32 *value, const search *q) {
@@ -239,6 +267,8 @@ FN w32 map_single24(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_single24_lead(raw x) { return x; }
+
 /* (x >> 1) % M: mt_rand() % M in PHP, whose mt_rand() is (x >> 1). ext/standard/mt_rand.c. */
 FN w32 map_mod31(raw x, w32 *value, const search *q) {
     *value = reduce32(x >> 1, q);
@@ -253,6 +283,8 @@ FN w32 map_php52(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_php52_lead(raw x) { return x; }
+
 /* (int)(Sample() * M), Sample() = word (1 / (2^31 - 1)), both products rounded: .NET Framework 4.8,
    mscorlib/system/random.cs. */
 FN w32 map_dotnet(raw x, w32 *value, const search *q) {
@@ -260,11 +292,15 @@ FN w32 map_dotnet(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_dotnet_lead(raw x) { return x; }
+
 /* FLOOR(RAND() * M), RAND() = word / (2^30 - 1), both rounded: MariaDB 10.11, mysys/my_rnd.c. */
 FN w32 map_mysql(raw x, w32 *value, const search *q) {
     *value = divided_scaled(wide(x), 1073741823.0, (double)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_mysql_lead(raw x) { return x; }
 
 /* The top bit_length(M) bits, again while >= M: CPython 3.11, Lib/random.py _randbelow_with_getrandbits. */
 FN w32 map_top_bits(raw x, w32 *value, const search *q) {
@@ -319,11 +355,15 @@ FN w32 map_scaled31(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_scaled31_lead(raw x) { return x; }
+
 /* floor((rand() % RAND_MAX) / RAND_MAX * M): Lua 5.1, lmathlib.c math_random. */
 FN w32 map_rand_max(raw x, w32 *value, const search *q) {
     *value = divided_scaled(wide(least(x, x - 0x7fffffffu)), 2147483647.0, (double)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_rand_max_lead(raw x) { return least(x, x - 0x7fffffffu); }
 
 /* (x - least word) / share, again while M or more: libstdc++ 12, bits/uniform_int_dist.h, downscaling. */
 FN w32 map_divided(raw x, w32 *value, const search *q) {
@@ -342,12 +382,16 @@ FN w32 map_unit_27_26(raw x, w32 *value, const search *q) {
     return all32(~0u);
 }
 
+FN w32 map_unit_27_26_lead(w32 high_word) { return high_word; }
+
 /* (int)(nextDouble() * M), nextDouble() = (next(26) 2^27 + next(27)) 2^-53: JDK 17, java/util/Random.java. */
 FN w32 map_unit_26_27(raw x, w32 *value, const search *q) {
     w64 u = (x >> 38) << 27 | (x & 0xffffffffull) >> 5;
     *value = scaled(u, UNIT53 * (double)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_unit_26_27_lead(w32 high_word) { return high_word; }
 
 /* (int)(canonical() * M), canonical() = (a + b 2^32) 2^-64 for words a, b, rounded to a double, and the double below 1
    in place of 1: libstdc++ 12, bits/random.tcc generate_canonical. */
@@ -356,4 +400,6 @@ FN w32 map_canonical(raw x, w32 *value, const search *q) {
     *value = whole(u * (double)q->modulus);
     return all32(~0u);
 }
+
+FN w32 map_canonical_lead(w32 high_word) { return high_word; }
 #endif

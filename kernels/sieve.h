@@ -301,8 +301,13 @@ u32 lanes(void) { return LANES; }
 #endif
 
 #if LANES > 1 && defined(HINT)
-/* 32-bit words of buffer that each kept output of a group takes. */
-u32 group_words(void) { return sizeof(word) / 4 * GROUP; }
+/* 32-bit words of buffer that a group takes for its first `reach` outputs, or for what those are made of. */
+u64 group_words(u64 reach) {
+#ifdef BRIEF
+    if (WORDS * reach < BRIEF) reach = 2 * WORDS * reach + 1;
+#endif
+    return reach * GROUP * sizeof(word) / 4;
+}
 
 /* Whether some seed has more than n hopes, or has refused. */
 FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
@@ -313,15 +318,34 @@ FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
 
 #define EVERY_BLOCK ((1u << GROUP) - 1)
 
-#if defined(WORD_AT) && WORDS == 1 && !defined(CLOCK_TIMES_PID)
-#define OUTPUT(g, p) (anywhere ? WORD_AT(g, p) : take(g))
+/* What a glance sees of an output: its word, of two words the one with the high bits. */
+#if WORDS == 1
+#define LEADING 0
+typedef raw seen;
+FN seen look(state *g) { return take(g); }
 #else
-#define OUTPUT(g, p) take(g)
+#ifdef LOW_WORD_FIRST
+#define LEADING 1
+#else
+#define LEADING 0
+#endif
+typedef w32 seen;
+FN seen look(state *g) {
+    w32 a = next(g), b = next(g);
+    return LEADING ? b : a;
+}
 #endif
 
-/* `promising` of the groups' states for a search of one hypothesis, whose draws begin at output p and which looks at each
-   output once: nothing is kept. anywhere: outputs are had without those before them. have: outputs not to be looked at. */
-FN u32 glance_once(state *g, const search *q, const u32 *draws, u32 anywhere, u32 have, u32 p) {
+/* That of output p of block b: from the words of a brief seeding, or what its state makes next. */
+#ifdef BRIEF
+#define MADE(p) (words ? BRIEF_OUTPUT(words, WORDS * reach, WORDS * (p) + LEADING) : look(&g[b]))
+#else
+#define MADE(p) look(&g[b])
+#endif
+
+/* `promising` for a search of one hypothesis, whose draws begin at output p and which looks at each output once: nothing
+   is kept. have: outputs that have been made, or need not be. */
+FN u32 glance_once(state *g, const w32 *words, const search *q, const u32 *draws, u32 have, u32 p) {
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach, s = (u32)q->skip_min;
     w32 hopes[GROUP], strain = all32(0);
     ALL hopes[b] = all32(0);
@@ -329,11 +353,11 @@ FN u32 glance_once(state *g, const search *q, const u32 *draws, u32 anywhere, u3
         u32 d = draws[i];
         if (p >= reach) return EVERY_BLOCK;
         for (; have < p; have++) ALL {
-            raw x = OUTPUT(&g[b], have);
+            seen x = MADE(have);
             STRAINED(x);
         }
         ALL {
-            raw x = OUTPUT(&g[b], p);
+            seen x = MADE(p);
             STRAINED(x);
             hopes[b] = HINT(hopes[b], x, d, q);
         }
@@ -354,10 +378,19 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach;
     state g[GROUP];
     w32 hopes[GROUP], strain = all32(0);
-#if defined(HAS_GROUP_SEEDING) && !defined(CLOCK_TIMES_PID)
-    GROUP_SEEDING(g, start, q->shifts ? (u32)(q->skip_min + q->offset_min) : 0, reach);
+    const w32 *words = 0;
+#ifdef BRIEF
+    if (WORDS * reach < BRIEF) {
+        BRIEF_SEEDING(kept, start, q->shifts ? (u32)(q->skip_min + q->offset_min) : 0, WORDS * reach);
+        words = kept;
+        /* Outputs take the place of words that no later one needs. */
+        kept += (WORDS * reach + 1) * GROUP;
+    } else
+#endif
+#ifdef GROUP_SEEDING
+        GROUP_SEEDING(g, start);
 #else
-    ALL SEEDING(&g[b], seeds_at(start + b * LANES, q), q->param);
+        ALL SEEDING(&g[b], seeds_at(start + b * LANES, q), q->param);
 #endif
 #ifdef JUMPS
     if (q->stride) {
@@ -374,7 +407,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                 if (o + s) ALL leap(&g[b], first);
                 for (u32 i = 0;;) {
                     u32 d = draws[i];
-                    ALL hopes[b] = HINT(hopes[b], take(&g[b]), d, q);
+                    ALL hopes[b] = HINT(hopes[b], look(&g[b]), d, q);
                     u32 left = k - ++i;
                     if (left < need && !any_above(hopes, need - left - 1, REFUSED)) break;
                     if (i == k) return EVERY_BLOCK;
@@ -388,17 +421,13 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
     u32 have = 0;
     if (q->skip_min == q->skip_max && q->offset_min == q->offset_max) {
         u32 p = (u32)(q->skip_min + q->offset_min - q->first);
-#if defined(WORD_AT) && WORDS == 1 && !defined(CLOCK_TIMES_PID)
-        if (reach <= FIRST_WORDS) {
-            /* A word refused before the window puts the draws one later. To look for the draws there too is less work than to
-               look at every word before them. */
-            u32 blocks = glance_once(g, q, draws, 1, q->shifts ? p : 0, p);
-            for (u32 n = 1; n <= (u32)q->shifts && blocks != EVERY_BLOCK; n++)
-                blocks |= glance_once(g, q, draws, 1, p + n, p + n);
-            return blocks;
-        }
-#endif
-        return glance_once(g, q, draws, 0, 0, p);
+        if (!words) return glance_once(g, 0, q, draws, 0, p);
+        /* A word refused before the window puts the draws one later. To look for the draws there too is less work than to
+           look at every word before them. */
+        u32 blocks = glance_once(g, words, q, draws, q->shifts ? p : 0, p);
+        for (u32 n = 1; n <= (u32)q->shifts && blocks != EVERY_BLOCK; n++)
+            blocks |= glance_once(g, words, q, draws, p + n, p + n);
+        return blocks;
     }
     for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
         for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
@@ -409,7 +438,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                 if (p >= reach) return EVERY_BLOCK;
                 for (; have <= p; have++) {
                     ALL {
-                        raw x = take(&g[b]);
+                        seen x = MADE(have);
                         STRAINED(x);
                         kept[have * GROUP + b] = x;
                     }
@@ -428,11 +457,23 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
 #include "square.h"
 
 #if LANES > 1 && defined(HINT)
-/* Which blocks of a group need the full sieve: bit i, the i-th from `begin` on. Seeds are counted from `start`. */
+/* Which blocks of a group need the full sieve: bit i, the i-th from `begin` on. Seeds are counted from `start`. exceptions:
+   seeds, ascending, that a glance does not see as they are, and how many there are; passed: how many lie behind. */
 typedef struct {
     u64 start, begin, end, size, glanced, promised;
     u32 blocks;
+    const u32 *exceptions;
+    u64 exceptional, passed;
 } view;
+
+/* The blocks of the group from seed `from` on that hold an exception. */
+FN u32 exceptional_blocks(view *v, u64 from) {
+    u32 blocks = 0;
+    while (v->passed < v->exceptional && v->exceptions[v->passed] < from) v->passed++;
+    for (; v->passed < v->exceptional && v->exceptions[v->passed] < from + v->size; v->passed++)
+        blocks |= 1u << (v->exceptions[v->passed] - from) / LANES;
+    return blocks;
+}
 
 /* Go on to the first group from `at` on that holds promise, or to the last of `groups`. */
 FN void glance(view *v, u64 at, u64 groups, const search *q, const u32 *draws, const jump *jumps, u32 *group_buffer,
@@ -443,8 +484,11 @@ FN void glance(view *v, u64 at, u64 groups, const search *q, const u32 *draws, c
         passed = pass_squares(v->start + at, groups, q, draws, sq, &v->blocks);
     else
 #endif
-        for (v->blocks = 0; passed < groups; passed++)
-            if ((v->blocks = promising(v->start + at + passed * v->size, q, draws, jumps, (word *)group_buffer))) break;
+        for (v->blocks = 0; passed < groups; passed++) {
+            u64 from = v->start + at + passed * v->size;
+            v->blocks = promising(from, q, draws, jumps, (word *)group_buffer) | exceptional_blocks(v, from);
+            if (v->blocks) break;
+        }
     v->begin = at + passed * v->size;
     v->end = v->begin + (v->blocks ? v->size : 0);
     v->glanced += passed + 1;
@@ -452,13 +496,14 @@ FN void glance(view *v, u64 at, u64 groups, const search *q, const u32 *draws, c
 }
 #endif
 
-/* Seeds start .. start + count - 1. What the glance needs comes last: room for the outputs of a group, and squares. */
+/* Seeds start .. start + count - 1. What the glance needs comes last: room for the outputs of a group, squares, and seeds that
+   it does not see as they are, ascending. */
 void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 count, hit *hits, u64 capacity,
-           u64 *found, u32 *buffer, u32 *group_buffer, square *sq) {
+           u64 *found, u32 *buffer, u32 *group_buffer, square *sq, const u32 *exceptions, u64 exceptional) {
     const search local = *q;
     u64 head = 0;
 #if LANES > 1 && defined(HINT)
-    view v = {start, 0, 0, local.reach ? GROUP * LANES : 0};
+    view v = {start, .size = local.reach ? GROUP * LANES : 0, .exceptions = exceptions, .exceptional = exceptional};
 #ifdef SQUARE
     if (sq->slots) {
         /* Squares begin at a multiple of their size. */

@@ -256,6 +256,32 @@ CASES = (
     # Their third or fourth word is rejected, which is before the window; where that is rare, the draws are looked for one later.
     Case("php71.mt_rand", 100_000, 5, 5, offsets=(10, 10), start=7_300, count=512, planted=7_445),
     Case("php71.mt_rand", 1000, 5, 5, offsets=(10, 10), start=1_472_500, count=512, planted=1_472_677),
+    # A seed whose brief seeding would go wrong at step 200.
+    Case("php71.mt_rand", 1000, 5, 5, offsets=(10, 10), start=3_049_294_400, count=512, planted=3_049_294_475),
+    # Values that rise with their word: one hypothesis and several, short windows and long ones, first and last values.
+    Case("php52.mt_rand", 1000, 5, 5, count=1500),
+    Case("php52.mt_rand", 2**31, 3, 3, offsets=(4, 4), start=2**32 - 1500, count=1500),
+    Case("php52.mt_rand", 6, 9, 8, (0, 2), (0, 60), count=700),
+    Case("ruby.rand_float", 1000, 5, 5, (1, 1), (2, 2), count=1500),
+    Case("ruby.rand_float", 37, 7, 6, (0, 3), (0, 50), count=700),
+    Case("ruby.rand_float", 37, 7, 6, (0, 1), (110, 112), count=700),
+    Case("numpy.RandomState.random_sample", 2**32, 3, 3, (0, 1), count=700),
+    Case("libstdcxx.mt19937.uniform_real", 1000, 5, 5, offsets=(3, 3), count=1500),
+    Case("libstdcxx.mt19937.uniform_real", 2, 12, 11, (0, 2), (0, 1), count=700),
+    Case("java.nextFloat", 2**24, 4, 3, (0, 2), (0, 2), count=1500),
+    Case("java.nextDouble", 1000, 5, 5, count=1500),
+    Case("v8_14.random", 1000, 5, 5, offsets=(70, 70), count=1500),
+    Case("jsc.random", 10, 7, 6, (0, 3), (0, 3), count=1500),
+    Case("dotnet.Next", 2**31 - 1, 4, 4, count=1500),
+    Case("mysql.RAND", 1000, 5, 5, (0, 1), count=1500),
+    Case("delphi.Random", 1000, 5, 5, count=1500),
+    Case("delphi.Random", 10, 7, 6, (0, 2), (0, 2), stride=True, count=1500),
+    Case("vba.Rnd", 100, 5, 5, count=1500),
+    Case("glibc.rand_scaled", 1000, 5, 5, (0, 1), count=1500),
+    Case("perl.rand", 1000, 5, 5, count=1500),
+    Case("luajit.random", 1000, 5, 5, (0, 1), count=1500),
+    Case("lua51.random", 1000, 5, 5, (0, 1), count=1500),
+    Case("numpy.Philox.random", 1000, 5, 5, count=1500),
 )
 
 

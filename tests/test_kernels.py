@@ -403,3 +403,16 @@ def test_a_family_without_a_head_is_named(tmp_path: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(kernels, "folder", lambda: tmp_path)
     with pytest.raises(IntegrityError, match=r"families/new\.h"):
         kernels.families.__wrapped__()
+
+
+def test_seeds_whose_brief_seeding_goes_wrong_are_all_known() -> None:
+    """An addition may wait at step i, a multiple of 4, unless the word x there has x mod 2^30 < i, of 4 i words each. A step can be
+    undone, so each word comes from one seed: as many as there are words must be listed, and each listed seed meet such a word."""
+    listed = opened("cpu", recipe("php71.mt_rand"))._exceptions
+    x, carries = listed.astype(np.uint64), np.zeros(len(listed), np.int64)
+    for i in range(1, 393):
+        x = ((x ^ x >> np.uint64(30)) * np.uint64(1812433253) + np.uint64(i)) % np.uint64(2**32)
+        if i % 4 == 0:
+            carries += x % np.uint64(2**30) < i
+    assert (np.diff(listed.astype(np.int64)) > 0).all() and carries.all()
+    assert carries.sum() == sum(4 * i for i in range(4, 393, 4))

@@ -31,6 +31,8 @@ class Mapping:
     # How many of a word's high bits are divided by M; a rejection is a value above the last full multiple of it.
     bits: int | None = None
     hint: bool = False
+    # Where a value rises with its word: how many values the word's lead takes, its high bits, which the glance looks at.
+    leads: int | None = None
     # Value of (those bits of) a word and M, where it never falls as the word grows and the words are too few to be uniform.
     rising: Callable[[int, int], int] | None = None
     # The word at which the values begin again, where one does.
@@ -49,32 +51,41 @@ MAPPINGS = {
     "masked": Mapping("map_masked", rejects=True),
     "php": Mapping("map_php", rejects=True, bits=32, hint=True),
     "mod31": Mapping("map_mod31", uniform=False, max_modulus=2**31, bits=31, hint=True),
-    "php52": Mapping("map_php52", uniform=False, max_modulus=2**31, bits=31, rising=lambda x, m: int(m * (x / 2**31))),
-    "single24": Mapping("map_single24", uniform=False, max_modulus=2**24, bits=24, rising=_single24),
-    # With a Long, above 32767, VBA reckons in doubles.
-    "vba": Mapping("map_single24", uniform=False, max_modulus=2**15 - 1, bits=24, rising=_single24),
-    "unit52": Mapping("map_unit52", uniform=False, bits=52, rising=lambda x, m: int(x * 2.0**-52 * m)),
-    "unit53": Mapping("map_unit53"),
-    "dotnet": Mapping(
-        "map_dotnet", uniform=False, max_modulus=2**31 - 1, rising=lambda x, m: int(x * (1.0 / (2**31 - 1)) * m)
+    "php52": Mapping(
+        "map_php52", uniform=False, max_modulus=2**31, bits=31, leads=2**32, rising=lambda x, m: int(m * (x / 2**31))
     ),
-    "mysql": Mapping("map_mysql", uniform=False, rising=lambda x, m: int(x / (2**30 - 1) * m)),
-    "multiply": Mapping("map_multiply", uniform=False, rising=lambda x, m: x * m >> 32),
-    "unit_27_26": Mapping("map_unit_27_26", words=2),
-    "unit_26_27": Mapping("map_unit_26_27", words=2, max_modulus=2**31 - 1),
+    "single24": Mapping("map_single24", uniform=False, max_modulus=2**24, bits=24, leads=2**32, rising=_single24),
+    # With a Long, above 32767, VBA reckons in doubles.
+    "vba": Mapping("map_single24", uniform=False, max_modulus=2**15 - 1, bits=24, leads=2**32, rising=_single24),
+    "unit52": Mapping("map_unit52", uniform=False, bits=52, leads=2**32, rising=lambda x, m: int(x * 2.0**-52 * m)),
+    "unit53": Mapping("map_unit53", leads=2**32),
+    "dotnet": Mapping(
+        "map_dotnet",
+        uniform=False,
+        max_modulus=2**31 - 1,
+        leads=2**31 - 1,
+        rising=lambda x, m: int(x * (1.0 / (2**31 - 1)) * m),
+    ),
+    "mysql": Mapping("map_mysql", uniform=False, leads=2**30 - 1, rising=lambda x, m: int(x / (2**30 - 1) * m)),
+    "multiply": Mapping("map_multiply", uniform=False, leads=2**32, rising=lambda x, m: x * m >> 32),
+    "unit_27_26": Mapping("map_unit_27_26", words=2, leads=2**32),
+    "unit_26_27": Mapping("map_unit_26_27", words=2, max_modulus=2**31 - 1, leads=2**32),
     "lemire": Mapping("map_lemire", rejects=True, bits=32, hint=True),
     "lemire64": Mapping("map_lemire64", rejects=True, bits=64),
     "divided": Mapping("map_divided", rejects=True, max_modulus=2**31 - 2),
     "go": Mapping("map_go", rejects=True, max_modulus=2**31 - 1, bits=31, hint=True),
-    "canonical": Mapping("map_canonical", words=2, max_modulus=2**31),
-    "top53": Mapping("map_top53"),
-    "scaled31": Mapping("map_scaled31", uniform=False, max_modulus=2**31, rising=lambda x, m: int(x * 2.0**-31 * m)),
-    "scaled48": Mapping("map_scaled48", uniform=False, rising=lambda x, m: int(x * 2.0**-48 * m)),
-    "scaled52": Mapping("map_scaled52", uniform=False, rising=lambda x, m: int(x * 2.0**-52 * m)),
+    "canonical": Mapping("map_canonical", words=2, max_modulus=2**31, leads=2**32),
+    "top53": Mapping("map_top53", leads=2**32),
+    "scaled31": Mapping(
+        "map_scaled31", uniform=False, max_modulus=2**31, leads=2**31, rising=lambda x, m: int(x * 2.0**-31 * m)
+    ),
+    "scaled48": Mapping("map_scaled48", uniform=False, leads=2**32, rising=lambda x, m: int(x * 2.0**-48 * m)),
+    "scaled52": Mapping("map_scaled52", uniform=False, leads=2**32, rising=lambda x, m: int(x * 2.0**-52 * m)),
     "rand_max": Mapping(
         "map_rand_max",
         uniform=False,
         max_modulus=2**31 - 1,
+        leads=2**31 - 1,
         rising=lambda x, m: int(x / (2**31 - 1) * m),
         again=2**31 - 1,
     ),
@@ -151,6 +162,7 @@ class Recipe:
         }
         defines |= {"REJECTS": 1} if self.map.rejects else {}
         defines |= {"HINT": f"{self.map.function}_hint"} if self.map.hint else {}
+        defines |= {"LEAD": f"{self.map.function}_lead"} if self.map.leads else {}
         defines |= {"STRAIN": f"{self.map.function}_strain"} if self.map.hint and self.map.rejects else {}
         defines |= {"LOW_WORD_FIRST": 1} if self.low_first else {}
         defines |= {"HALVES": 1} if self.halves else {}

@@ -137,14 +137,21 @@ class CpuDevice(Device):
         self._scalar = self._library if kind != "emulated" else ctypes.CDLL(str(build(text, "reference")))
         self.lanes = 1 if kind == "emulated" else int(self._library.lanes())
         self.name = f"{processor()}, {self.lanes} lanes" if kind == "cpu" else f"{processor()}, {kind}"
-        self._group_words = (
-            int(self._library.group_words()) if kind == "cpu" and hasattr(self._library, "group_words") else 0
-        )
+        self._exceptions = self._seeds_unlike_their_glance()
         if kind == "emulated":
             self.tuner = Tuner(self.shapes, launch_memory(self.name, text))
         self._buffer = np.zeros(0, np.uint32)
         self._group_buffer = np.zeros(0, np.uint32)
         self._square_buffer = np.zeros(0, np.uint32)
+
+    def _seeds_unlike_their_glance(self) -> npt.NDArray[np.uint32]:
+        """Seeds that the glance at a group does not see as they are, ascending: see kernels/twister.h."""
+        if not hasattr(self._library, "exceptions"):
+            return np.zeros(0, np.uint32)
+        seeds = np.zeros(int(self._library.exceptions(None)), np.uint32)
+        self._library.exceptions(pointer(seeds))
+        seeds.sort()
+        return seeds
 
     def jump_table(self, search: Search, ranges: list[tuple[int, int]]) -> npt.NDArray[np.void]:
         """Jumps over n outputs for n in each [low, high), one after the other: JUMP (n,)."""
@@ -170,7 +177,11 @@ class CpuDevice(Device):
         return address
 
     def _group_slots(self, reach: int) -> ctypes.c_void_p:
-        self._group_buffer, address = _aligned(self._group_buffer, reach * self._group_words)
+        words = 0
+        if hasattr(self._library, "group_words"):
+            self._library.group_words.restype = ctypes.c_uint64
+            words = self._library.group_words(ctypes.c_uint64(reach))
+        self._group_buffer, address = _aligned(self._group_buffer, words)
         return address
 
     def _square(self, search: Search) -> npt.NDArray[np.void]:
@@ -198,7 +209,9 @@ class CpuDevice(Device):
         if self.kind == "emulated":
             self._library.sieve_emulated(*self._grid(), *arguments)
         else:
-            self._library.sieve(*arguments, self._group_slots(int(record["reach"][0])), pointer(self._square(search)))
+            room = self._group_slots(int(record["reach"][0]))
+            exceptions = (pointer(self._exceptions), ctypes.c_uint64(len(self._exceptions)))
+            self._library.sieve(*arguments, room, pointer(self._square(search)), *exceptions)
         return int(found[0]), hits[: min(int(found[0]), capacity)]
 
     def _outputs(self, search: Search, seeds: npt.NDArray[np.uint64], first: int, count: int) -> Outputs:
