@@ -70,10 +70,14 @@ def test_speed_is_a_moving_average_that_sets_the_next_size() -> None:
     assert s.speed(0) is None and s.total_speed == 0.0
     s.done(0, take(s, 0, 0.0).id, 0.01, 0.0)
     assert s.speed(0) == pytest.approx(10_000)
-    lease = take(s, 0, 0.0)
-    s.done(0, lease.id, 0.5, 0.5)
+    # Starting weighs on a small chunk, so one of twice the size of any before counts alone.
+    s.done(0, take(s, 0, 0.0).id, 0.5, 0.5)
+    assert s.speed(0) == pytest.approx(20_000)
+    s.done(0, take(s, 0, 0.5).id, 2.0, 2.5)
+    assert s.speed(0) == pytest.approx(10_000)
+    s.done(0, take(s, 0, 2.5).id, 0.5, 3.0)
     assert s.speed(0) == pytest.approx(0.7 * 10_000 + 0.3 * 20_000)
-    assert take(s, 0, 0.5).seeds == 13_000
+    assert take(s, 0, 3.0).seeds == 13_000
 
 
 @pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])

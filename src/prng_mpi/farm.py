@@ -31,8 +31,9 @@ Compute = Callable[[Any, Any, Callable[[], bool]], Any]
 # The answer to what an Auditor attached to a lease, or None if `stopped` answered True before the end.
 Examine = Callable[[Any, Callable[[], bool]], Any]
 
-# How long a rank sleeps between looks at its messages: 0.2 % of a chunk.
-NAP = 0.002
+# How long a rank sleeps between looks at its messages: where some device may wait for the answer, and where nothing is near, since
+# each look takes time from a device that computes on the same core.
+NAP, LULL = 0.001, 0.01
 # How long the last checks of the devices may take when all is searched.
 CLOSING = 10.0
 # Seconds without work after which a rank gives back memory: a host rests longer between two batches of jobs.
@@ -205,7 +206,7 @@ def serve(
             else:
                 time.sleep(10 * NAP)
         return
-    worker = Worker(compute, rest, examine)
+    worker, leases = Worker(compute, rest, examine), 0
     comm.send(0, Tag.READY, introduction)
     while True:
         busy = False
@@ -217,9 +218,11 @@ def serve(
             # A token that was given up may still come.
             if message.tag is Tag.CHUNK:
                 worker.submit(*message.content)
+                leases += 1
             busy = True
-        if done := worker.take(0 if busy else NAP):
+        if done := worker.take(0 if busy else LULL if leases else NAP):
             comm.send(0, Tag.RESULT if done.error is None else Tag.FAILED, done)
+            leases -= 1
 
 
 def _heed(comm: Comm, message: Message) -> None:
@@ -469,9 +472,12 @@ class Farm:
 
     def _rest(self) -> None:
         """Sleep for a moment, or until root's own device is through with a chunk."""
+        # Speeds are known to some percent.
+        due = [lease.issued + 0.95 * (lease.expected_seconds or 0.0) for lease in self._leases.values() if lease.rank]
+        nap = min(LULL, max(NAP, min(due, default=self.clock() + LULL) - self.clock()))
         if self._worker is None:
-            time.sleep(NAP)
-        elif done := self._worker.take(NAP):
+            time.sleep(nap)
+        elif done := self._worker.take(nap):
             self._finished(0, done)
 
     def _finished(self, rank: int, done: Finished) -> None:
