@@ -74,13 +74,13 @@ FN u32 longest(const side *d, u32 count, u32 shift, u32 misses, u32 list, u32 la
     return most;
 }
 
-FN best sieve_block(wseed z, const search *q, const u32 *table, const jump *jumps, BUFFER) {
+FN best sieve_block(wseed z, const state *seeded, const search *q, const u32 *table, const jump *jumps, BUFFER) {
     best b = {all32(least_matches(q) - 1), all32(0), all32(0)};
     side ahead = side_at(table, q->ahead), behind = side_at(table, q->behind);
     u32 list = (u32)(q->positions + q->positions_behind), other = list + (ahead.n ? 3 * (u32)q->events : 0);
     u32 misses = (u32)q->misses, n_ahead[LANES], n_behind[LANES], hopeful = 0;
     streams t;
-    begin_both(&t, z, q);
+    begin_both(&t, z, seeded, q);
     if (ahead.n) {
         collect(&ahead, 0, &t, q, list, n_ahead, PASS_BUFFER);
         for (u32 lane = 0; lane < LANES; lane++) hopeful |= n_ahead[lane] >= ahead.need;

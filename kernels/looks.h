@@ -19,11 +19,11 @@ FN w32 side_matches(const side *d, i64 way, streams *t, u32 s, u32 o, const sear
     return pick(above(matches, all32(d->need - 1)), matches, all32(0));
 }
 
-FN best sieve_block(wseed z, const search *q, const u32 *table, const jump *jumps, BUFFER) {
+FN best sieve_block(wseed z, const state *seeded, const search *q, const u32 *table, const jump *jumps, BUFFER) {
     best b = {all32(least_matches(q) - 1), all32(0), all32(0)};
     side ahead = side_at(table, q->ahead), behind = side_at(table, q->behind);
     streams t;
-    begin_both(&t, z, q);
+    begin_both(&t, z, seeded, q);
     for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
         for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
             w32 matches = all32(0);

@@ -25,9 +25,9 @@ FN side side_at(const u32 *table, u64 at) {
 
 typedef struct { stream ahead, behind; } streams;
 
-FN void begin_both(streams *t, wseed z, const search *q) {
-    begin(&t->ahead, z, q);
-    begin(&t->behind, z, q);
+FN void begin_both(streams *t, wseed z, const state *seeded, const search *q) {
+    begin(&t->ahead, z, seeded, q);
+    begin(&t->behind, z, seeded, q);
     t->behind.back = 1;
     t->behind.base = (u32)q->positions;
     t->behind.room = (u32)q->positions_behind;

@@ -37,8 +37,12 @@ typedef struct {
 #endif
 } stream;
 
-FN void begin(stream *t, wseed z, const search *q) {
-    SEEDING(&t->g, z, q->param);
+/* seeded: the state of seeds z, or NULL where it is still to be made. */
+FN void begin(stream *t, wseed z, const state *seeded, const search *q) {
+    if (seeded)
+        t->g = *seeded;
+    else
+        SEEDING(&t->g, z, q->param);
     t->have = 0;
     t->base = 0;
     t->room = (u32)q->positions;
@@ -181,10 +185,10 @@ FN u32 least_matches(const search *q) { return (u32)(q->need + q->need_behind); 
 #elif defined(LOOKS)
 #include "looks.h"
 #else
-FN best sieve_block(wseed z, const search *q, const u32 *draws, const jump *jumps, BUFFER) {
+FN best sieve_block(wseed z, const state *seeded, const search *q, const u32 *draws, const jump *jumps, BUFFER) {
     best b = {all32((u32)q->need - 1), all32(0), all32(0)};
     stream t;
-    begin(&t, z, q);
+    begin(&t, z, seeded, q);
 #ifdef JUMPS
     if (q->stride) {
         sieve_stride(&b, &t.g, q, draws, jumps);
@@ -203,7 +207,7 @@ FN u32 outputs_block(wseed z, const search *q, const jump *jumps, i64 first, u64
 #ifdef BOTH_WAYS
     u32 from = (u32)(q->positions + q->positions_behind);
     streams both;
-    begin_both(&both, z, q);
+    begin_both(&both, z, 0, q);
     for (u64 j = 0; j < count; j++) {
         w32 value = output_at(&both, first + (i64)j, q, PASS_BUFFER);
         SLOT(from + j) = value;
@@ -211,7 +215,7 @@ FN u32 outputs_block(wseed z, const search *q, const jump *jumps, i64 first, u64
     return from;
 #endif
     stream t;
-    begin(&t, z, q);
+    begin(&t, z, 0, q);
 #ifdef JUMPS
     leap(&t.g, jumps[0]);
     first = 0;
@@ -237,7 +241,7 @@ KERNEL sieve_grid(const search *RESTRICT q, const u32 *RESTRICT draws, const jum
                   hit *hits, u64 capacity, u64 *found, u32 *RESTRICT buffer) {
     u64 slot = (u64)blockIdx.x * blockDim.x + threadIdx.x, slots = (u64)gridDim.x * blockDim.x;
     for (u64 n = slot; n < count; n += slots) {
-        best b = sieve_block(seeds_at(start + n, q), q, draws, jumps, PASS_BUFFER);
+        best b = sieve_block(seeds_at(start + n, q), 0, q, draws, jumps, PASS_BUFFER);
         if (b.matches < least_matches(q)) continue;
         u64 at = atomicAdd(found, 1);
         if (at < capacity) {
@@ -287,9 +291,20 @@ void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jump
 #ifndef GROUP
 #define GROUP (LANE_BITS == 32 ? 8 : 4)
 #endif
-#define ALL _Pragma("GCC unroll 32") for (u32 b = 0; b < GROUP; b++)
+/* `size` is how many blocks a function has; where it is inlined that is a constant. */
+#define ALL _Pragma("GCC unroll 32") for (u32 b = 0; b < size; b++)
 
 u32 lanes(void) { return LANES; }
+
+#ifdef TEAM
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+FN void seed_team(state *team, u64 start, const search *q) {
+    wseed z[TEAM];
+    EACH z[b] = seeds_at(start + b * LANES, q);
+    PASTE(team_, SEEDING)(team, z);
+}
+#endif
 
 /* The greatest strain so far of a call's word. */
 #ifdef STRAIN
@@ -310,13 +325,13 @@ u64 group_words(u64 reach) {
 }
 
 /* Whether some seed has more than n hopes, or has refused. */
-FN u32 any_above(const w32 *hopes, u32 n, w32 refused) {
+FN u32 any_above(u32 size, const w32 *hopes, u32 n, w32 refused) {
     w32 highest = hopes[0];
     ALL highest = most(highest, hopes[b]);
     return any(above(highest, all32(n)) | refused);
 }
 
-#define EVERY_BLOCK ((1u << GROUP) - 1)
+#define EVERY_BLOCK ((1u << size) - 1)
 
 /* What a glance sees of an output: its word, of two words the one with the high bits. */
 #if WORDS == 1
@@ -345,7 +360,7 @@ FN seen look(state *g) {
 
 /* `promising` for a search of one hypothesis, whose draws begin at output p and which looks at each output once: nothing
    is kept. have: outputs that have been made, or need not be. */
-FN u32 glance_once(state *g, const w32 *words, const search *q, const u32 *draws, u32 have, u32 p) {
+FN u32 glance_once(u32 size, state *g, const w32 *words, const search *q, const u32 *draws, u32 have, u32 p) {
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach, s = (u32)q->skip_min;
     w32 hopes[GROUP], strain = all32(0);
     ALL hopes[b] = all32(0);
@@ -363,7 +378,7 @@ FN u32 glance_once(state *g, const w32 *words, const search *q, const u32 *draws
         }
         have++;
         u32 left = k - ++i;
-        if (left < need && !any_above(hopes, need - left - 1, REFUSED)) return 0;
+        if (left < need && !any_above(size, hopes, need - left - 1, REFUSED)) return 0;
         if (i == k) {
             u32 blocks = 0;
             ALL blocks |= (u32)!!any(above(hopes[b], all32(need - 1)) | REFUSED) << b;
@@ -373,25 +388,19 @@ FN u32 glance_once(state *g, const w32 *words, const search *q, const u32 *draws
     }
 }
 
-/* Bit i: whether block i of the group that begins with seed `start` may hold a survivor. */
-FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps, word *kept) {
+/* Bit i: whether block i of the `size` blocks that begin with seed `start` may hold a survivor. kept: room for outputs.
+   words: of a brief seeding, or NULL where states are to be seeded. */
+FN u32 promising(u32 size, u64 start, const w32 *words, const search *q, const u32 *draws, const jump *jumps, word *kept) {
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach;
     state g[GROUP];
     w32 hopes[GROUP], strain = all32(0);
-    const w32 *words = 0;
-#ifdef BRIEF
-    if (WORDS * reach < BRIEF) {
-        BRIEF_SEEDING(kept, start, q->shifts ? (u32)(q->skip_min + q->offset_min) : 0, WORDS * reach);
-        words = kept;
-        /* Outputs take the place of words that no later one needs. */
-        kept += (WORDS * reach + 1) * GROUP;
-    } else
-#endif
-#ifdef GROUP_SEEDING
-        GROUP_SEEDING(g, start);
+    if (!words) {
+#ifdef TEAM
+        seed_team(g, start, q);
 #else
         ALL SEEDING(&g[b], seeds_at(start + b * LANES, q), q->param);
 #endif
+    }
 #ifdef JUMPS
     if (q->stride) {
         const jump *to = jumps + (q->skip_max - q->skip_min + 1);
@@ -409,7 +418,7 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                     u32 d = draws[i];
                     ALL hopes[b] = HINT(hopes[b], look(&g[b]), d, q);
                     u32 left = k - ++i;
-                    if (left < need && !any_above(hopes, need - left - 1, REFUSED)) break;
+                    if (left < need && !any_above(size, hopes, need - left - 1, REFUSED)) break;
                     if (i == k) return EVERY_BLOCK;
                     if (s) ALL leap(&g[b], over);
                 }
@@ -421,12 +430,12 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
     u32 have = 0;
     if (q->skip_min == q->skip_max && q->offset_min == q->offset_max) {
         u32 p = (u32)(q->skip_min + q->offset_min - q->first);
-        if (!words) return glance_once(g, 0, q, draws, 0, p);
+        if (!words) return glance_once(size, g, 0, q, draws, 0, p);
         /* A word refused before the window puts the draws one later. To look for the draws there too is less work than to
            look at every word before them. */
-        u32 blocks = glance_once(g, words, q, draws, q->shifts ? p : 0, p);
+        u32 blocks = glance_once(size, g, words, q, draws, q->shifts ? p : 0, p);
         for (u32 n = 1; n <= (u32)q->shifts && blocks != EVERY_BLOCK; n++)
-            blocks |= glance_once(g, words, q, draws, p + n, p + n);
+            blocks |= glance_once(size, g, words, q, draws, p + n, p + n);
         return blocks;
     }
     for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
@@ -440,17 +449,37 @@ FN u32 promising(u64 start, const search *q, const u32 *draws, const jump *jumps
                     ALL {
                         seen x = MADE(have);
                         STRAINED(x);
-                        kept[have * GROUP + b] = x;
+                        kept[have * size + b] = x;
                     }
                 }
-                ALL hopes[b] = HINT(hopes[b], kept[p * GROUP + b], d, q);
+                ALL hopes[b] = HINT(hopes[b], kept[p * size + b], d, q);
                 u32 left = k - ++i;
-                if (left < need && !any_above(hopes, need - left - 1, REFUSED)) break;
+                if (left < need && !any_above(size, hopes, need - left - 1, REFUSED)) break;
                 if (i == k) return EVERY_BLOCK;
                 p += s + 1;
             }
         }
     return any(REFUSED) ? EVERY_BLOCK : 0;
+}
+
+/* The same for a group. */
+FN u32 promising_group(u64 start, const search *q, const u32 *draws, const jump *jumps, word *kept) {
+#ifdef BRIEF
+    u32 size = GROUP, reach = WORDS * (u32)q->reach;
+    if (reach < BRIEF) {
+        BRIEF_SEEDING(kept, start, q->shifts ? (u32)(q->skip_min + q->offset_min) : 0, reach);
+        /* Outputs take the place of words that no later one needs. */
+        return promising(GROUP, start, kept, q, draws, jumps, kept + (reach + 1) * GROUP);
+    }
+#endif
+#ifdef TEAM
+    u32 blocks = 0;
+    for (u32 b = 0; b < GROUP; b += TEAM)
+        blocks |= promising(TEAM, start + b * LANES, 0, q, draws, jumps, kept) << b;
+    return blocks;
+#else
+    return promising(GROUP, start, 0, q, draws, jumps, kept);
+#endif
 }
 #endif
 
@@ -486,7 +515,7 @@ FN void glance(view *v, u64 at, u64 groups, const search *q, const u32 *draws, c
 #endif
         for (v->blocks = 0; passed < groups; passed++) {
             u64 from = v->start + at + passed * v->size;
-            v->blocks = promising(from, q, draws, jumps, (word *)group_buffer) | exceptional_blocks(v, from);
+            v->blocks = promising_group(from, q, draws, jumps, (word *)group_buffer) | exceptional_blocks(v, from);
             if (v->blocks) break;
         }
     v->begin = at + passed * v->size;
@@ -513,7 +542,13 @@ void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 
     }
 #endif
 #endif
+#ifdef TEAM
+    state team[TEAM];
+    u64 team_end = 0;
+#endif
     for (u64 n = 0, next; n < count; n = next) {
+        /* Whether the glance has chosen this block alone. */
+        u32 chosen = 0;
 #if LANES > 1 && defined(HINT)
         /* A filter that most blocks pass is not worth a glance. */
         if (n >= head && n >= v.end && v.size && n + v.size <= count &&
@@ -527,10 +562,19 @@ void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 
             next = v.end;
             if (!rest) continue;
             n += (u64)__builtin_ctz(rest) * LANES;
+            chosen = 1;
         }
 #endif
         next = n < head && n + LANES > head ? head : n + LANES;
-        best b = sieve_block(seeds_at(start + n, &local), &local, draws, jumps, buffer);
+        const state *seeded = 0;
+#ifdef TEAM
+        if (!chosen && n >= team_end && n + TEAM * LANES <= count) {
+            seed_team(team, start + n, &local);
+            team_end = n + TEAM * LANES;
+        }
+        if (n < team_end) seeded = &team[TEAM - (team_end - n) / LANES];
+#endif
+        best b = sieve_block(seeds_at(start + n, &local), seeded, &local, draws, jumps, buffer);
         if (!any(above(b.matches, all32(least_matches(&local) - 1)))) continue;
         for (u32 i = 0; n + i < next && n + i < count; i++) {
             if (LANE(b.matches, i) < least_matches(&local)) continue;

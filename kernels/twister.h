@@ -39,21 +39,24 @@ FN word mt_temper(w32 y) {
     return y ^ y >> 18;
 }
 
-#if LANES > 1 && SEED_BITS == 32 && !defined(CLOCK_TIMES_PID)
-/* Twenty chains hide the latency of a step: 4 instructions on ports that take 4 a cycle, 8.8 cycles until the next. */
+#if LANES > 1
+/* Seedings side by side, since one chain alone waits for its multiplications: 4 instructions on ports that take 4 a cycle, 8.8
+   cycles until the next. Ten whole states fit a core's second cache, twenty chains its registers. */
+#define TEAM 10
 #define GROUP 20
-/* The seedings of a group, step by step side by side: one chain alone waits for its multiplications. */
-#define GROUP_SEEDING(g, start)                                                                                   \
-    do {                                                                                                          \
-        w32 x[GROUP];                                                                                             \
-        ALL {                                                                                                     \
-            x[b] = seeds_from((start) + b * LANES);                                                               \
-            mt_begin(&g[b], x[b]);                                                                                \
-            g[b].seeded = MT_N;                                                                                   \
-        }                                                                                                         \
-        for (u32 i = 1; i < MT_N; i++) ALL g[b].mt[i] = x[b] = MT_STEP(x[b], i);                                  \
-    } while (0)
+#define EACH _Pragma("GCC unroll 16") for (u32 b = 0; b < TEAM; b++)
+FN void team_seed(state *team, const wseed *z) {
+    w32 x[TEAM];
+    EACH {
+        seed(&team[b], z[b], 0);
+        team[b].seeded = MT_N;
+        x[b] = team[b].mt[0];
+    }
+    for (u32 i = 1; i < MT_N; i++) EACH team[b].mt[i] = x[b] = MT_STEP(x[b], i);
+}
+#endif
 
+#if LANES > 1 && SEED_BITS == 32 && !defined(CLOCK_TIMES_PID)
 /* The first outputs need words of the seeding alone, no twisted ones: output p needs words p, p + 1 and p + 397. So where
    all that matter come before output BRIEF, just their words leave the registers, and outputs are had in any order. */
 #define BRIEF (MT_N - MT_M)

@@ -177,6 +177,8 @@ CASES = (
     Case("mt19937.mod", 1000, 12, 12, (0, 0), (0, 0), count=1500),
     Case("mt19937.mod", 1000, 3, 3, count=1500),
     Case("mt19937.mod", 10, 5, 4, (60, 62), (220, 222), count=200),
+    Case("mt19937.mod", 1000, 5, 4, (30, 31), (220, 222), count=700),
+    Case("mt19937.mod", 1000, 3, 3, (0, 0), (250, 250), start=2**32 - 900, count=900, planted=2**32 - 700),
     Case("mt19937.mod", 7, 3, 3, (110, 111), (620, 624), count=40),
     Case("xorshift32.mod", 2, 3, 1, (0, 1), (0, 1), count=5000),
     Case("xorshift32.mod", 125, 6, 4, (0, 3), (0, 3), count=2000, slice_seeds=77),
@@ -258,6 +260,12 @@ CASES = (
     Case("php71.mt_rand", 1000, 5, 5, offsets=(10, 10), start=1_472_500, count=512, planted=1_472_677),
     # A seed whose brief seeding would go wrong at step 200.
     Case("php71.mt_rand", 1000, 5, 5, offsets=(10, 10), start=3_049_294_400, count=512, planted=3_049_294_475),
+    # Teams of blocks that are seeded side by side, by keys of one word and of two, and what is left of a range after them.
+    Case("python.randrange", 1000, 5, 4, (0, 1), (0, 1), start=2**32 - 340, count=340),
+    Case("python.randrange", 1000, 5, 4, (0, 1), (0, 1), start=2**32 + 77, count=330),
+    Case("python.random", 1000, 5, 4, (0, 1), (0, 1), start=2**33 - 400, count=400),
+    Case("numpy.RandomState.randint", 1000, 6, 4, (0, 2), (0, 2), count=530, slice_seeds=353),
+    Case("ruby.rand", 2, 4, 3, count=400),
     # Values that rise with their word: one hypothesis and several, short windows and long ones, first and last values.
     Case("php52.mt_rand", 1000, 5, 5, count=1500),
     Case("php52.mt_rand", 2**31, 3, 3, offsets=(4, 4), start=2**32 - 1500, count=1500),

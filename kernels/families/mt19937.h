@@ -46,6 +46,30 @@ FN void seed_by_array(state *g, wseed z, const u64 *param) {
     }
     g->mt[0] = all32(0x80000000u);
 }
+
+#if LANES > 1
+#define MT_MIX(x, factor) (((x) ^ (x) >> 30) * (factor))
+FN void team_seed_by_array(state *team, const wseed *z) {
+    u32 words = first_seed(z[0]) >> 32 ? 2 : 1, c = 19650218u;
+    w32 x[TEAM], key[2][TEAM];
+    EACH {
+        mt_begin(&team[b], all32(0x80000000u));
+        team[b].seeded = MT_N;
+        x[b] = all32(c);
+        key[0][b] = low(z[b]);
+        key[1][b] = high(z[b]) + 1;
+    }
+    /* The words that init_genrand leaves are the same for all seeds. */
+    for (u32 i = 1; i < MT_N; i++) {
+        const w32 *k = key[(i - 1) % words];
+        c = MT_STEP(c, i);
+        EACH team[b].mt[i] = x[b] = (c ^ MT_MIX(x[b], 1664525u)) + k[b];
+    }
+    EACH team[b].mt[1] = x[b] = (team[b].mt[1] ^ MT_MIX(x[b], 1664525u)) + key[(MT_N - 1) % words][b];
+    for (u32 i = 2; i < MT_N; i++) EACH team[b].mt[i] = x[b] = (team[b].mt[i] ^ MT_MIX(x[b], 1566083941u)) - i;
+    EACH team[b].mt[1] = (team[b].mt[1] ^ MT_MIX(x[b], 1566083941u)) - 1;
+}
+#endif
 #endif
 
 FN w32 mt_twist(w32 x, w32 after, w32 far) {
