@@ -130,9 +130,10 @@ class FakeComm:
 
 
 class Record:
-    """The log of a farm, kept in lists."""
+    """The log of a farm, kept in lists; write: what a commit waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[], None] = lambda: None) -> None:
+        self.write = write
         self.leases: list[Lease] = []
         self.committed: list[tuple[int, int, int]] = []
         self.seeds: list[int] = []
@@ -145,6 +146,7 @@ class Record:
 
     def commit(self, lease: Lease, card: Card, finished: Finished) -> None:
         assert finished.hits is not None
+        self.write()
         self.committed.append((lease.start, lease.stop, lease.rank))
         self.seeds += [int(seed) for seed in finished.hits["seed"]]
 
@@ -184,12 +186,13 @@ def lead(
     requests: Callable[[float], int] = lambda now: 0,
     limit: float | None = None,
     startup: float = 60.0,
+    disk: float = 0.0,
     **policy: Any,
 ) -> Job:
-    """Run a farm over scripts to its end. Root has no device of its own here."""
+    """Run a farm over scripts to its end. Root has no device of its own here. disk: seconds that a commit takes."""
     clock = Clock()
     monkeypatch.setattr(farm, "time", SimpleNamespace(sleep=clock.sleep))
-    comm, log = FakeComm(clock, ranks), Record()
+    comm, log = FakeComm(clock, ranks), Record(lambda: clock.sleep(disk))
     scheduler = Scheduler([(0, SEEDS)], Policy(**{"lease_margin": 5.0, **policy}))
     one = Farm(comm, scheduler, log, lambda state: None, lambda: requests(clock()), clock)  # type: ignore[arg-type]
     end = one.lead(None, "root looks on", limit, startup)
@@ -388,6 +391,24 @@ def test_time_limit_finishes_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(when <= 4.01 for when, _, _, _ in job.comm.chunks)
     # One that is not reached leaves no trace.
     assert lead(monkeypatch, [Rank(honest(5000))], limit=400.0).end is End.COMPLETE
+
+
+@pytest.mark.parametrize("ranks", [1, 5])
+def test_a_disk_slower_than_the_ranks_stops_nothing(ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = [Rank(honest(10_000)) for _ in range(ranks)]
+    job = lead(
+        monkeypatch,
+        fast,
+        limit=1.0,
+        disk=0.1,
+        chunk_seconds=0.01,
+        max_chunk_seconds=0.01,
+        tail_seconds=0.0,
+        min_chunk=1,
+    )
+    assert job.end is End.TIME_LIMIT and job.clock() < 1 + 0.1 * 3 * ranks
+    asked = lead(monkeypatch, fast, lambda now: now > 1, disk=0.1, chunk_seconds=0.01, tail_seconds=0.0, min_chunk=1)
+    assert asked.end is End.DRAINED and asked.clock() < 1 + 0.1 * 3 * ranks
 
 
 def test_nothing_to_do_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

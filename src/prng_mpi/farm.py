@@ -455,7 +455,11 @@ class Farm:
 
     def _listen(self) -> bool:
         busy = False
-        while message := self.comm.poll():
+        # Where the disk is slower than ranks answer there is always another message: limits, requests and root's own device
+        # would wait for ever.
+        for _ in range(self.comm.size):
+            if (message := self.comm.poll()) is None:
+                break
             busy = True
             if message.tag in (Tag.READY, Tag.UNREADY):
                 self._introduce(message.source, message.content)
