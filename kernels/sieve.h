@@ -291,6 +291,12 @@ void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jump
 #ifndef GROUP
 #define GROUP (LANE_BITS == 32 ? 8 : 4)
 #endif
+/* Blocks of a group whose whole states are at hand at once. */
+#ifdef TEAM
+#define AT_ONCE TEAM
+#else
+#define AT_ONCE GROUP
+#endif
 /* `size` is how many blocks a function has; where it is inlined that is a constant. */
 #define ALL _Pragma("GCC unroll 32") for (u32 b = 0; b < size; b++)
 
@@ -319,9 +325,9 @@ FN void seed_team(state *team, u64 start, const search *q) {
 /* 32-bit words of buffer that a group takes for its first `reach` outputs, or for what those are made of. */
 u64 group_words(u64 reach) {
 #ifdef BRIEF
-    if (WORDS * reach < BRIEF) reach = 2 * WORDS * reach + 1;
+    if (WORDS * reach < BRIEF) return (2 * WORDS * reach + 1) * GROUP * LANES;
 #endif
-    return reach * GROUP * sizeof(word) / 4;
+    return reach * AT_ONCE * sizeof(word) / 4;
 }
 
 /* Whether some seed has more than n hopes, or has refused. */
@@ -392,7 +398,7 @@ FN u32 glance_once(u32 size, state *g, const w32 *words, const search *q, const 
    words: of a brief seeding, or NULL where states are to be seeded. */
 FN u32 promising(u32 size, u64 start, const w32 *words, const search *q, const u32 *draws, const jump *jumps, word *kept) {
     u32 k = (u32)q->draws, need = (u32)q->need, reach = (u32)q->reach;
-    state g[GROUP];
+    state g[AT_ONCE];
     w32 hopes[GROUP], strain = all32(0);
     if (!words) {
 #ifdef TEAM
@@ -404,7 +410,7 @@ FN u32 promising(u32 size, u64 start, const w32 *words, const search *q, const u
 #ifdef JUMPS
     if (q->stride) {
         const jump *to = jumps + (q->skip_max - q->skip_min + 1);
-        state begun[GROUP];
+        state begun[AT_ONCE];
         ALL begun[b] = g[b];
         for (u32 s = (u32)q->skip_min; s <= (u32)q->skip_max; s++)
             for (u32 o = (u32)q->offset_min; o <= (u32)q->offset_max; o++) {
@@ -472,14 +478,10 @@ FN u32 promising_group(u64 start, const search *q, const u32 *draws, const jump 
         return promising(GROUP, start, kept, q, draws, jumps, kept + (reach + 1) * GROUP);
     }
 #endif
-#ifdef TEAM
     u32 blocks = 0;
-    for (u32 b = 0; b < GROUP; b += TEAM)
-        blocks |= promising(TEAM, start + b * LANES, 0, q, draws, jumps, kept) << b;
+    for (u32 b = 0; b < GROUP; b += AT_ONCE)
+        blocks |= promising(AT_ONCE, start + b * LANES, 0, q, draws, jumps, kept) << b;
     return blocks;
-#else
-    return promising(GROUP, start, 0, q, draws, jumps, kept);
-#endif
 }
 #endif
 

@@ -6,7 +6,7 @@ algebra = "linear over GF(2), 19937 bits"
 lane_bits = 32
 word_bits = 32
 seed_bits = 32
-seeding_looks = { seed = 30, seed_by_array = 1300 }
+seeding_looks = { seed = 30, seed_by_array = 200 }
 known = [
     [42, [1608637542, 3421126067, 4083286876, 787846414, 3143890026]],
     [4294967295, [419326371, 479346978, 3918654476, 2416749639, 3388880820]],
@@ -92,7 +92,7 @@ FN word next(state *g) {
 
    So the low bits of mt[0] are no part of a seeded state: output -624, the only one made of them, has those that the
    recurrence asks for, whether or not outputs were made before, and not the seed's. Outputs -1 to -623 are the words of
-   the seeding. Not for a state of GROUP_SEEDING, which lacks words. */
+   the seeding. */
 FN word prev(state *g) {
     mt_chain(g, MT_N);
     u32 after = g->at, p = after ? after - 1 : MT_N - 1, far = p + MT_M < MT_N ? p + MT_M : p + MT_M - MT_N;

@@ -35,7 +35,7 @@ SEARCH = np.dtype(
 
 # Outputs a rank may keep per seed: 64 MiB on a CPU with sixteen lanes.
 MAX_POSITIONS = 2**20
-# Outputs a glance may keep, and about how many seeds it is at: 8 MiB at most.
+# Outputs a glance may keep, and about how many seeds it is at: 10 MiB at most.
 MAX_REACH = 2**14
 GROUP_SEEDS = 128
 # How far a lead may lie from where exact arithmetic puts it: Singles round their 24 bits, the rest moves it by a few.
