@@ -39,9 +39,11 @@ typedef struct {
 
 /* seeded: the state of seeds z, or NULL where it is still to be made. */
 FN void begin(stream *t, wseed z, const state *seeded, const search *q) {
+#ifdef TEAM
     if (seeded)
         t->g = *seeded;
     else
+#endif
         SEEDING(&t->g, z, q->param);
     t->have = 0;
     t->base = 0;
