@@ -293,7 +293,7 @@ void outputs_emulated(u32 blocks, u32 threads, const search *q, const jump *jump
 #ifndef GROUP
 #define GROUP (LANE_BITS == 32 ? 8 : 4)
 #endif
-/* Blocks of a group whose whole states are at hand at once. */
+/* Blocks of a group that is not seeded briefly. */
 #ifdef TEAM
 #define AT_ONCE TEAM
 #else
@@ -470,6 +470,14 @@ FN u32 promising(u32 size, u64 start, const w32 *words, const search *q, const u
     return any(REFUSED) ? EVERY_BLOCK : 0;
 }
 
+/* Blocks of a group. */
+FN u32 group_size(u32 reach) {
+#ifdef BRIEF
+    if (WORDS * reach < BRIEF) return GROUP;
+#endif
+    return AT_ONCE;
+}
+
 /* The same for a group. */
 FN u32 promising_group(u64 start, const search *q, const u32 *draws, const jump *jumps, word *kept) {
 #ifdef BRIEF
@@ -480,10 +488,7 @@ FN u32 promising_group(u64 start, const search *q, const u32 *draws, const jump 
         return promising(GROUP, start, kept, q, draws, jumps, kept + (reach + 1) * GROUP);
     }
 #endif
-    u32 blocks = 0;
-    for (u32 b = 0; b < GROUP; b += AT_ONCE)
-        blocks |= promising(AT_ONCE, start + b * LANES, 0, q, draws, jumps, kept) << b;
-    return blocks;
+    return promising(AT_ONCE, start, 0, q, draws, jumps, kept);
 }
 #endif
 
@@ -536,7 +541,7 @@ void sieve(const search *q, const u32 *draws, const jump *jumps, u64 start, u64 
     const search local = *q;
     u64 head = 0;
 #if LANES > 1 && defined(HINT)
-    view v = {start, .size = local.reach ? GROUP * LANES : 0, .exceptions = exceptions, .exceptional = exceptional};
+    view v = {start, .size = local.reach ? group_size((u32)local.reach) * LANES : 0, .exceptions = exceptions, .exceptional = exceptional};
 #ifdef SQUARE
     if (sq->slots) {
         /* Squares begin at a multiple of their size. */

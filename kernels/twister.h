@@ -41,9 +41,9 @@ FN word mt_temper(w32 y) {
 
 #if LANES > 1
 /* Seedings side by side, since one chain alone waits for its multiplications: 4 instructions on ports that take 4 a cycle, 8.8
-   cycles until the next. Ten whole states fit a core's second cache, twenty chains its registers. */
+   cycles until the next. Ten whole states fit a core's second cache, twenty-four chains its registers. */
 #define TEAM 10
-#define GROUP 20
+#define GROUP 24
 #define EACH _Pragma("GCC unroll 16") for (u32 b = 0; b < TEAM; b++)
 FN void team_seed(state *team, const wseed *z) {
     w32 x[TEAM];

@@ -308,7 +308,6 @@ SIEVE = (
     ("team: block of a team", "sieve.h", "&team[TEAM - (team_end - n) / LANES]", "&team[(team_end - n) / LANES - 1]", "cpu", "numpy.RandomState.randint"),
     ("team: keys of two words", "families/mt19937.h", "key[(i - 1) % words]", "key[0]", "cpu", "python.randrange"),
     ("team: last word of the first pass", "families/mt19937.h", "key[(MT_N - 1) % words][b]", "key[0][b]", "cpu", "python.randrange"),
-    ("glance: halves of a group", "sieve.h", "jumps, kept) << b;", "jumps, kept) << (b ? 1 : 0);", "cpu", "mt19937.mod"),
     ("glance: addition that waited", "twister.h", "MT_A * (i) + (i) + 1", "MT_A * (i) + 1", "cpu", "mt19937.mod"),
     ("glance: exceptions", "sieve.h", " | exceptional_blocks(v, from)", "", "cpu", "php71.mt_rand"),
     ("glance: exceptions by their steps", "twister.h", "MT_A_INVERSE 2520285293u", "MT_A_INVERSE 2520285291u", "cpu", "php71.mt_rand"),
