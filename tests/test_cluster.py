@@ -71,7 +71,9 @@ def hosts_of(folder: Path) -> Counter[str]:
 def test_26_ranks_on_the_shipped_hostfile(cluster: Cluster, calm: tuple[Ended, Any], tmp_path: Path) -> None:
     command = cluster.on("zeus", *launcher(TOP / "hostfile", 26))
     argv = small(tmp_path, "run", "--chunk-seconds", 0.02, "--lease-margin", 60)
-    ended = run_sieve(argv, launcher=command, patch=INJECT, timeout=180, **simulated.ENVIRONMENT)
+    # Chunks that take long enough for other hosts to be ready before the first has done them all.
+    patch = INJECT + "def wrong(calls): time.sleep(0.2)\n"
+    ended = run_sieve(argv, launcher=command, patch=patch, timeout=180, **simulated.ENVIRONMENT)
     assert_same(ended, tmp_path / "run", calm)
     ready = Counter(event["host"] for event in events(tmp_path / "run") if event["kind"] == "device_ready")
     # Ranks of a host start one after another, and a search this small may end before the last of them.

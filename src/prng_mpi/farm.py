@@ -118,8 +118,9 @@ class Worker:
         self, compute: Compute, rest: Callable[[], None] = lambda: None, examine: Examine | None = None
     ) -> None:
         self._compute, self._rest, self._examine = compute, rest, examine
-        self._todo: queue.SimpleQueue[tuple[int, Any, Any, tuple[Any, ...]] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        # Not SimpleQueue: a get that is woken for nothing near the end of its timeout waits for ever (CPython 3.11, _queuemodule.c).
+        self._todo: queue.Queue[tuple[int, Any, Any, tuple[Any, ...]] | None] = queue.Queue()
+        self._done: queue.Queue[Finished] = queue.Queue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
         self._thread.start()
