@@ -11,8 +11,8 @@ typedef struct {
     u64 least, share, magic_share;
     /* x mod M can be d where (x - d) inverse, turned right by twos, is at most quotient (M = odd 2^twos) */
     u64 inverse, twos, quotient;
-    /* where a value rises with its word: 2^32 times how many values of the word's lead each has, and what rounding may move */
-    u64 unit, slack;
+    /* where a value rises with its word: 2^32 times how many values of the word's lead each has */
+    u64 unit;
     /* the window and the hypotheses of each seed */
     u64 draws, need, skip_min, skip_max, offset_min, offset_max, window_start;
     /* how the outputs are made: jumping along (stride) or once for all hypotheses, into `positions` slots that begin
@@ -107,12 +107,15 @@ FN w32 hint64(w32 hopes, w64 x, u32 d, const search *q) {
     return count_upto64(hopes, turn_right64(x * q->inverse - d * q->inverse, (u32)q->twos), all64(q->quotient));
 }
 
+/* How far a lead may lie from where exact arithmetic puts it: Singles round their 24 bits, the rest moves it by a few. */
+#define SLACK 1024u
+
 /* Whether a value that rises with its word can be d, told by the word's lead, its high bits: those lie between d and d + 1
    times unit 2^-32, give or take the slack. True for a few words beside them as well. */
 FN w32 hint_rising(w32 hopes, w32 lead, u32 d, const search *q) {
-    u32 from = (u32)((u64)d * q->unit >> 32), slack = (u32)q->slack;
-    from = from > slack ? from - slack : 0;
-    return count_upto(hopes, lead - from, all32((u32)(q->unit >> 32) + 2 * slack));
+    u32 from = (u32)((u64)d * q->unit >> 32);
+    from = from > SLACK ? from - SLACK : 0;
+    return count_upto(hopes, lead - from, all32((u32)(q->unit >> 32) + 2 * SLACK));
 }
 
 #ifdef LEAD

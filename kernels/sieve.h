@@ -325,7 +325,7 @@ FN void seed_team(state *team, u64 start, const search *q) {
 
 #if LANES > 1 && defined(HINT)
 /* 32-bit words of buffer that a group takes for its first `reach` outputs, or for what those are made of. */
-u64 group_words(u64 reach) {
+u32 group_words(u64 reach) {
 #ifdef BRIEF
     if (WORDS * reach < BRIEF) return (2 * WORDS * reach + 1) * GROUP * LANES;
 #endif

@@ -3,7 +3,8 @@
 #define MT_N 624u
 #define MT_M 397u
 #define MT_A 1812433253u
-#define MT_STEP(x, i) (((x) ^ (x) >> 30) * MT_A + (i))
+#define MT_MIX(x, factor) (((x) ^ (x) >> 30) * (factor))
+#define MT_STEP(x, i) (MT_MIX(x, MT_A) + (i))
 
 /* seeded: how many words the seeding chain has reached. Output p needs words p, p + 1 and p + 397 only, so the chain
    runs just ahead of the outputs and a short window never pays for all 624. */

@@ -313,7 +313,7 @@ SIEVE = (
     ("glance: exceptions by their steps", "twister.h", "MT_A_INVERSE 2520285293u", "MT_A_INVERSE 2520285291u", "cpu", "php71.mt_rand"),
     ("glance: exceptions by their top bits", "twister.h", "top < 4", "top < 3", "cpu", "php71.mt_rand"),
     ("glance: block of an exception", "sieve.h", "(v->exceptions[v->passed] - from) / LANES", "(v->exceptions[v->passed] - from) / LANES + 1", "cpu", "php71.mt_rand"),
-    ("glance: lead, width", "mapping.h", "(u32)(q->unit >> 32) + 2 * slack", "(u32)(q->unit >> 32)", "cpu", "php52.mt_rand"),
+    ("glance: lead, width", "mapping.h", "(u32)(q->unit >> 32) + 2 * SLACK", "(u32)(q->unit >> 32)", "cpu", "php52.mt_rand"),
     ("glance: lead, first", "mapping.h", "(u32)((u64)d * q->unit >> 32)", "(u32)((u64)(d + 1) * q->unit >> 32)", "cpu", "php52.mt_rand"),
     ("glance: leading word of two", "sieve.h", "LEADING ? b : a", "LEADING ? a : b", "cpu", "ruby.rand_float"),
     ("glance: leading word of two, brief", "sieve.h", "WORDS * (p) + LEADING", "WORDS * (p)", "cpu", "libstdcxx.mt19937.uniform_real"),

@@ -30,7 +30,7 @@ FN void seed_by_array(state *g, wseed z, const u64 *param) {
     mt_chain(g, MT_N);
     u32 i = 1, j = 0;
     for (u32 n = 0; n < MT_N; n++) {
-        g->mt[i] = (g->mt[i] ^ (g->mt[i - 1] ^ g->mt[i - 1] >> 30) * 1664525u) + key[j] + j;
+        g->mt[i] = (g->mt[i] ^ MT_MIX(g->mt[i - 1], 1664525u)) + key[j] + j;
         if (++i == MT_N) {
             g->mt[0] = g->mt[MT_N - 1];
             i = 1;
@@ -38,7 +38,7 @@ FN void seed_by_array(state *g, wseed z, const u64 *param) {
         if (++j == words) j = 0;
     }
     for (u32 n = 0; n < MT_N - 1; n++) {
-        g->mt[i] = (g->mt[i] ^ (g->mt[i - 1] ^ g->mt[i - 1] >> 30) * 1566083941u) - i;
+        g->mt[i] = (g->mt[i] ^ MT_MIX(g->mt[i - 1], 1566083941u)) - i;
         if (++i == MT_N) {
             g->mt[0] = g->mt[MT_N - 1];
             i = 1;
@@ -48,7 +48,6 @@ FN void seed_by_array(state *g, wseed z, const u64 *param) {
 }
 
 #if LANES > 1
-#define MT_MIX(x, factor) (((x) ^ (x) >> 30) * (factor))
 FN void team_seed_by_array(state *team, const wseed *z) {
     u32 words = first_seed(z[0]) >> 32 ? 2 : 1, c = 19650218u;
     w32 x[TEAM], key[2][TEAM];

@@ -457,13 +457,13 @@ class Scheduler:
         if not 0 <= seconds < math.inf:
             return
         # What starting costs tells on small chunks: one of twice the size of any before tells more than those.
-        first = r.speed is None or seeds >= 2 * r.largest
+        before = None if seeds >= 2 * r.largest else r.speed
         r.largest = max(r.largest, seeds)
         rate = seeds / max(seconds, _SHORTEST)
         # Out of the sums with the old speed and in again with the new one.
         state = r.state
         self._move(rank, r, _RankState.SILENT)
-        r.speed = rate if first or r.speed is None else r.speed + self.policy.alpha * (rate - r.speed)
+        r.speed = rate if before is None else before + self.policy.alpha * (rate - before)
         self._move(rank, r, state)
 
     def _estimate(self, r: _Rank) -> float | None:

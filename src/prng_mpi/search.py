@@ -23,7 +23,7 @@ SEARCH = np.dtype(
         for name in (
             *("modulus", "magic32", "magic64", "bits", "mask", "limit", "power_of_two"),
             *("least", "share", "magic_share"),
-            *("inverse", "twos", "quotient", "unit", "slack"),
+            *("inverse", "twos", "quotient", "unit"),
             *("draws", "need", "skip_min", "skip_max", "offset_min", "offset_max", "window_start"),
             *("stride", "first", "positions", "reach", "shifts"),
             *("ahead", "behind", "need_behind", "positions_behind", "misses", "events"),
@@ -38,8 +38,6 @@ MAX_POSITIONS = 2**20
 # Outputs a glance may keep, and about how many seeds it is at: 10 MiB at most.
 MAX_REACH = 2**14
 GROUP_SEEDS = 128
-# How far a lead may lie from where exact arithmetic puts it: Singles round their 24 bits, the rest moves it by a few.
-LEAD_SLACK = 2**10
 # Chance that words are refused more often than a glance allows for: of a search of 2^32 seeds one seed in 230 searches, seldom its truth.
 PASSED_OVER = 1e-12
 # Buckets of values in which a hybrid sieve looks for draws: a word of bits at least, 16 KiB of heads at most.
@@ -463,7 +461,6 @@ class Search:
             "twos": twos % word,
             "quotient": (2**bits - 1) // m,
             "unit": ((self.recipe.map.leads or 0) << 32) // m,
-            "slack": LEAD_SLACK,
             "power_of_two": m & (m - 1) == 0,
             "least": least,
             "share": share,

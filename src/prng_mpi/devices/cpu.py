@@ -177,10 +177,8 @@ class CpuDevice(Device):
         return address
 
     def _group_slots(self, reach: int) -> ctypes.c_void_p:
-        words = 0
-        if hasattr(self._library, "group_words"):
-            self._library.group_words.restype = ctypes.c_uint64
-            words = self._library.group_words(ctypes.c_uint64(reach))
+        glances = hasattr(self._library, "group_words")
+        words = self._library.group_words(ctypes.c_uint64(reach)) if glances else 0
         self._group_buffer, address = _aligned(self._group_buffer, words)
         return address
 
